@@ -1,0 +1,133 @@
+"""What goes in: records, and the three groups that an audit tells apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy import ndarray as Array
+
+from safelight.errors import InputError
+
+
+class Split(Enum):
+    """How members and nonmembers were told apart: drawn at random from one pool, or in a way nobody vouches for."""
+
+    RANDOM = "random"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Records:
+    """A group of labelled records.
+
+    Attributes:
+        x: images as float32 of shape (n, channels, height, width), or one DataFrame with n rows.
+        y: class numbers (n,) int64, or real-valued answers (n,) float64 for regression.
+        ids: stable names of the records (n,).
+        person: who each record is about (n,), or None.
+    """
+
+    x: Any
+    y: Array
+    ids: Array
+    person: Array | None = None
+
+    @classmethod
+    def of(cls, x: Any, y: Any, ids: Any = None, person: Any = None) -> Records:
+        """Build records from anything array-like; numbers the records from 0 when `ids` is left out.
+
+        Raises:
+            InputError: lengths differ, or a value is NaN or infinite.
+        """
+        if isinstance(x, pd.DataFrame):
+            x = x.reset_index(drop=True)
+        else:
+            x = np.asarray(x, dtype=np.float32)
+        y = np.asarray(y)
+        ids = np.arange(len(y)) if ids is None else np.asarray(ids)
+        records = cls(x, y, ids, None if person is None else np.asarray(person))
+        records._check()
+        return records
+
+    def _check(self) -> None:
+        lengths = {"x": len(self.x), "y": len(self.y), "ids": len(self.ids)}
+        if self.person is not None:
+            lengths["person"] = len(self.person)
+        if len(set(lengths.values())) > 1:
+            seen = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+            raise InputError(f"A group of records needs one value a record everywhere, but {seen}; make them equal.")
+        numbers = self.x.select_dtypes("number").to_numpy(float) if self.is_table else self.x
+        for name, values in (("x", numbers), ("y", self.y)):
+            if np.issubdtype(np.asarray(values).dtype, np.number) and not np.isfinite(values).all():
+                bad = int((~np.isfinite(values)).sum())
+                raise InputError(f"{name} holds {bad} NaN or infinite value(s); drop or fill them before the audit.")
+
+    @property
+    def is_table(self) -> bool:
+        return isinstance(self.x, pd.DataFrame)
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def take(self, rows: Array) -> Records:
+        """Return the records at `rows`: positions (m,) or a mask (n,) of bool."""
+        rows = np.flatnonzero(rows) if np.asarray(rows).dtype == bool else np.asarray(rows, dtype=int)
+        x = self.x.iloc[rows].reset_index(drop=True) if self.is_table else self.x[rows]
+        return Records(x, self.y[rows], self.ids[rows], None if self.person is None else self.person[rows])
+
+    def relabelled(self, y: Array) -> Records:
+        """Return the same records with other labels (n,)."""
+        return Records(self.x, np.asarray(y), self.ids, self.person)
+
+
+def concat(groups: Sequence[Records]) -> Records:
+    """Join groups of the same kind, in order."""
+    first = groups[0]
+    x = (
+        pd.concat([group.x for group in groups], ignore_index=True)
+        if first.is_table
+        else np.concatenate([group.x for group in groups])
+    )
+    person = None
+    if all(group.person is not None for group in groups):
+        person = np.concatenate([np.asarray(group.person) for group in groups])
+    return Records(
+        x, np.concatenate([group.y for group in groups]), np.concatenate([group.ids for group in groups]), person
+    )
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The three groups of an audit, and what their owner says about them.
+
+    Attributes:
+        members: records that the target was trained on.
+        nonmembers: records of the same kind that it never saw.
+        public: records of other people, which the attacker may hold.
+        drawn: whether members and nonmembers were drawn at random from one pool.
+        sensitive: columns of a table whose values are secrets.
+        class_is_person: whether each class is one person; otherwise an inverted class is a class, never a person.
+    """
+
+    members: Records
+    nonmembers: Records | None = None
+    public: Records | None = None
+    drawn: Split = Split.UNKNOWN
+    sensitive: tuple[str, ...] = ()
+    class_is_person: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.members) == 0:
+            raise InputError("The group of members is empty; an audit needs the records that the model was trained on.")
+        if self.members.is_table:
+            for column in self.sensitive:
+                if column not in self.members.x.columns:
+                    raise InputError(
+                        f"The sensitive column {column!r} is not in the table; its columns are "
+                        f"{', '.join(map(str, self.members.x.columns))}."
+                    )

@@ -1,0 +1,34 @@
+"""How a model is trained again: for coins, controls and the attacker's own reference models."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from safelight.data.records import Records
+from safelight.targets.base import Target
+
+
+@runtime_checkable
+class Recipe(Protocol):
+    """Trains a model on any records of the same kind.
+
+    The number of classes follows the records: their labels are 0..c-1, and the model has c classes.
+
+    Attributes:
+        key: hash of code and settings; caches and evidence are named by it.
+    """
+
+    key: str
+
+    def fit(self, records: Records, seed: int) -> Target:
+        """Train from `seed`; the same records and seed give the same model."""
+        ...
+
+
+@runtime_checkable
+class StartsUntrained(Protocol):
+    """A recipe that can also show its model before the first step."""
+
+    def untrained(self, records: Records, seed: int) -> Target:
+        """Return the model with its random starting weights, shaped for `records`."""
+        ...

@@ -1,0 +1,206 @@
+"""The report as data: what every face (page, terminal, JSON, notebook) is drawn from, and nothing else.
+
+The runner fills it; a face never runs a model. Everything but pictures is written to report.json; pictures live beside
+it in evidence/pictures.npz, so that a page can be drawn again without an attack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy import ndarray as Array
+
+from safelight.measures.base import Measurement
+from safelight.threat import ThreatModel
+from safelight.verdict.finding import Finding, Verdict
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One rung of the sanity ladder: a place where nothing can leak, or a planted leak that must be seen.
+
+    Attributes:
+        role: which rung ("never saw", "untrained", "labels permuted", "coins redrawn", "planted").
+        code: of the attack that stood on it.
+        right, guesses, k: right guesses of all, among k candidates each; 0 of 0 when it was not run.
+        p: one-sided chance of as many right by luck; None when not run.
+        ok: whether it is where it must be; None when not run.
+        reason: why it was not run, or what it means that it failed.
+    """
+
+    role: str
+    code: str
+    right: int
+    guesses: int
+    k: int
+    p: float | None
+    ok: bool | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The blind gate: can members be told from nonmembers without the model?
+
+    Attributes:
+        auc: of a classifier that never saw the model; None when it could not run.
+        p: one-sided permutation p.
+        detectable: the smallest AUC that it could have seen.
+        passed: None when it could not run.
+        reason: one sentence.
+    """
+
+    auc: float | None
+    p: float | None
+    detectable: float | None
+    passed: bool | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Leak against queries: right guesses of all coins after so many queries a secret."""
+
+    code: str
+    queries: tuple[int, ...]
+    right: tuple[int, ...]
+    coins: int
+    k: int
+
+
+@dataclass(frozen=True)
+class Roc:
+    """Members and nonmembers under one membership attack: points of the ROC with a 95 % band.
+
+    Attributes:
+        fpr, tpr, low, high: (points,) in [0, 1], rising.
+        floor: 1 / nonmembers; left of it nothing can be measured.
+    """
+
+    code: str
+    fpr: tuple[float, ...]
+    tpr: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    floor: float
+    members: int
+    nonmembers: int
+
+
+@dataclass(frozen=True)
+class AtRisk:
+    """One record or person, by id, ranked by how strongly an attack points at it.
+
+    Attributes:
+        share: share of nonmembers (or controls) that score as high, in [0, 1].
+    """
+
+    id: str
+    code: str
+    score: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What was rebuilt, class by class, in the data's own range.
+
+    Attributes:
+        code: of the attack.
+        names: class names (c).
+        rebuilt: (c, channels, height, width).
+        control: the same attack on a model that never saw the class, or None.
+        nearest: the nearest training record, only where the owner allowed records to be shown.
+        low, high: range of the values.
+        recognised: (c,) bool: whether an independent matcher ranks the true class first.
+    """
+
+    code: str
+    names: tuple[str, ...]
+    rebuilt: Array
+    control: Array | None
+    nearest: Array | None
+    low: float
+    high: float
+    recognised: Array
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How far the retrained models of the coins are like the given one: what a recipe's leak says about the model.
+
+    Attributes:
+        given_accuracy, given_loss: of the given model on nonmembers.
+        retrained_accuracy, retrained_loss: of each retrained model (runs).
+        alike: whether the given model lies within the spread of the retrained ones; None when it cannot be told.
+    """
+
+    given_accuracy: float | None
+    given_loss: float | None
+    retrained_accuracy: tuple[float, ...]
+    retrained_loss: tuple[float, ...]
+    alike: bool | None
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """What was not tested, and why: as loud as the findings."""
+
+    code: str
+    title: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """One audit.
+
+    Attributes:
+        verdict: how it ended.
+        findings: one a claim, worst first.
+        target: name of the model; description says its kind.
+        kind: "images" or "table".
+        counts: members, nonmembers, public, classes.
+        threat: the attacker that the owner assumed.
+        policy: fail_on, alpha, tolerate, look_for.
+        claims: size of the family that p-values are corrected for.
+        seed: of the audit.
+        ladder, gate, curves, rocs, at_risk, pictures, likeness, skipped: see there.
+        rows: per attack code, rows to show side by side (such as members, nonmembers, imputation) with their numbers.
+        earlier: audits made before of the same model and data.
+        versions: of Safelight and the packages that matter.
+        hashes: sha256 of model, data and evidence files, by name.
+        settings: settings of each attack, by code.
+        broken: why the audit is broken, or "".
+        incomplete: why the audit is incomplete, or "".
+        show_records: whether records may be shown.
+    """
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    target: str
+    description: str
+    kind: str
+    counts: Mapping[str, int]
+    threat: ThreatModel
+    policy: Mapping[str, Any]
+    claims: int
+    seed: int
+    ladder: tuple[Rung, ...] = ()
+    gate: Gate | None = None
+    curves: tuple[Curve, ...] = ()
+    rocs: tuple[Roc, ...] = ()
+    at_risk: tuple[AtRisk, ...] = ()
+    pictures: tuple[Pictures, ...] = ()
+    likeness: Likeness | None = None
+    skipped: tuple[Skipped, ...] = ()
+    rows: Mapping[str, Mapping[str, tuple[Measurement, ...]]] = field(default_factory=dict)
+    earlier: int = 0
+    versions: Mapping[str, str] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    broken: str = ""
+    incomplete: str = ""
+    show_records: bool = False
