@@ -8,7 +8,7 @@ import pkgutil
 from dataclasses import fields
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 from numpy.random import Generator
 
@@ -55,7 +55,7 @@ def all_attacks() -> dict[str, type[Attack]]:
     for module in pkgutil.walk_packages(room.__path__, room.__name__ + "."):
         for _, member in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
             if member.__module__ == module.name and "code" in vars(member):
-                found[member.code] = member
+                found[vars(member)["code"]] = cast("type[Attack]", member)
     for entry in entry_points(group="safelight.attacks"):
         attack = entry.load()
         found[attack.code] = attack

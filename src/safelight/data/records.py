@@ -44,10 +44,7 @@ class Records:
         Raises:
             InputError: lengths differ, or a value is NaN or infinite.
         """
-        if isinstance(x, pd.DataFrame):
-            x = x.reset_index(drop=True)
-        else:
-            x = np.asarray(x, dtype=np.float32)
+        x = x.reset_index(drop=True) if isinstance(x, pd.DataFrame) else np.asarray(x, dtype=np.float32)
         y = np.asarray(y)
         ids = np.arange(len(y)) if ids is None else np.asarray(ids)
         records = cls(x, y, ids, None if person is None else np.asarray(person))

@@ -51,9 +51,14 @@ class Model(Protocol):
         inputs: what one record must look like.
     """
 
-    access: Access
-    classes: tuple[str, ...]
-    inputs: Images | Table
+    @property
+    def access(self) -> Access: ...
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def inputs(self) -> Images | Table: ...
 
     def labels(self, x: Any) -> Array:
         """Return class numbers (n,) int64, or predictions (n,) float64 for regression."""
@@ -225,7 +230,8 @@ def _check_finite(answer: Array, what: str) -> None:
     if answer.dtype.kind == "f" and not np.isfinite(answer).all():
         bad = int((~np.isfinite(answer)).reshape(len(answer), -1).any(axis=1).sum())
         raise BadAnswer(
-            f"The model's {what} hold NaN or infinity for {bad} of {len(answer)} records; mend the model before auditing it."
+            f"The model's {what} hold NaN or infinity for {bad} of {len(answer)} records; "
+            "mend the model before auditing it."
         )
 
 
