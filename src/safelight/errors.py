@@ -1,15 +1,15 @@
 """Every error a user can meet. Each message is one sentence: what happened, the value seen, what to do.
 
-    SafelightError
-    ├── InputError            data, settings or files that cannot be used        (exit code 2)
-    │   ├── UntrustedFile     a pickle or joblib file without `trusted = true`
-    │   ├── MissingExtra      an optional package is not installed
-    │   └── NotAllowed        a remote address without the owner's word
-    ├── BadAnswer             the model answered with NaN or with scores that are no probabilities (exit code 2)
-    ├── AccessDenied          an attack asked for more than its threat model grants
-    ├── BudgetSpent           an attack asked for more queries than its budget holds
-    ├── TargetFailed          the model died while it was being asked             (exit code 3)
-    └── PolicyFailed          `report.require` found more than the policy allows  (exit code 1)
+SafelightError
+├── InputError            data, settings or files that cannot be used        (exit code 2)
+│   ├── UntrustedFile     a pickle or joblib file without `trusted = true`
+│   ├── MissingExtra      an optional package is not installed
+│   └── NotAllowed        a remote address without the owner's word
+├── BadAnswer             the model answered with NaN or with scores that are no probabilities (exit code 2)
+├── AccessDenied          an attack asked for more than its threat model grants
+├── BudgetSpent           an attack asked for more queries than its budget holds
+├── TargetFailed          the model died while it was being asked             (exit code 3)
+└── PolicyFailed          `report.require` found more than the policy allows  (exit code 1)
 """
 
 from __future__ import annotations

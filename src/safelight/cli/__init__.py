@@ -1,1 +1,63 @@
+"""The command line: one file, one command. Results on stdout, progress and words on stderr."""
 
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+COMMANDS = {
+    "demo": "Audit two real models on bundled data: faces, and a sensitive survey.",
+    "init": "Write a commented safelight.toml.",
+    "audit": "Audit your own model.",
+    "attacks": "List every attack.",
+    "explain": "Explain one attack, e.g. V001.",
+    "report": "Draw the report of an earlier audit again.",
+    "doctor": "Say which optional packages are missing, and how to get them.",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 clean, 1 findings, 2 bad input, 3 incomplete, 130 interrupted."""
+    import cyclopts
+
+    from safelight.errors import SafelightError
+
+    app = cyclopts.App(
+        name="safelight",
+        help="What does a machine-learning model still reveal of its training data? Safelight shows it, and proves it.",
+        version=_version,
+        result_action="return_value",
+        exit_on_error=False,
+        print_error=True,
+    )
+    for name, text in COMMANDS.items():
+        app.command(f"safelight.cli.{name}:{name}", name=name, help=text)
+    try:
+        code = app(arguments if arguments is None else list(arguments))
+    except cyclopts.CycloptsError:
+        return 2
+    except SafelightError as error:
+        print(f"safelight: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("safelight: interrupted; what was done is kept, and --resume goes on.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("safelight")
+    except PackageNotFoundError:
+        return "unknown (not installed)"
+
+
+def run() -> None:
+    """Entry point of the installed command."""
+    sys.exit(main())

@@ -18,7 +18,8 @@ class Recipe(Protocol):
         key: hash of code and settings; caches and evidence are named by it.
     """
 
-    key: str
+    @property
+    def key(self) -> str: ...
 
     def fit(self, records: Records, seed: int) -> Target:
         """Train from `seed`; the same records and seed give the same model."""

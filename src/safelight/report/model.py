@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from numpy import ndarray as Array
 
 from safelight.measures.base import Measurement
 from safelight.threat import ThreatModel
 from safelight.verdict.finding import Finding, Verdict
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True)
@@ -204,3 +209,45 @@ class Report:
     broken: str = ""
     incomplete: str = ""
     show_records: bool = False
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write the report and return what was written.
+
+        A name that ends in .html, .json, .md, .sarif or .xml (JUnit) is written as that; any other name is a folder that
+        gets report.html, report.json and evidence/pictures.npz.
+
+        Raises:
+            InputError: the name ends in something else, or the file cannot be written.
+        """
+        from safelight.report.saving import save
+
+        return save(self, Path(path))
+
+    def frame(self) -> DataFrame:
+        """Return one row a measurement, with the columns of its finding; a finding without a number has one row."""
+        from safelight.report.frame import frame
+
+        return frame(self)
+
+    def require(self, policy: Any = None) -> None:
+        """Raise PolicyFailed, in one sentence, if the report holds what `policy.fail_on` forbids ("leak" or "unclear").
+
+        Without a policy the one of the audit counts. Findings that the owner has accepted do not fail; an audit that is
+        broken, incomplete or empty always does.
+        """
+        from safelight.report.require import require
+
+        require(self, policy)
+
+    def __str__(self) -> str:
+        from safelight.report.terminal import summary
+
+        return summary(self)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        from safelight.report.notebook import fragment
+
+        return fragment(self)

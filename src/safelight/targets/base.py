@@ -188,7 +188,7 @@ class View:
     def logits(self, x: Any) -> Array:
         """Return unnormalised scores (n, classes)."""
         self._open(Access.LOGITS, len(x))
-        answer = np.asarray(self._model.logits(x), dtype=float)  # type: ignore[attr-defined]
+        answer = np.asarray(self._model.logits(x), dtype=float)  # type: ignore[attr-defined, type-var]
         _check_finite(answer, "logits")
         return answer
 
@@ -205,7 +205,7 @@ class View:
     def estimator(self) -> Any:
         """Return the fitted scikit-learn estimator itself."""
         self._open(Access.WEIGHTS, 0)
-        return self._model.estimator()  # type: ignore[attr-defined]
+        return self._model.estimator()  # type: ignore[attr-defined, type-var]
 
     def _open(self, needed: Access, records: int) -> None:
         if self.threat.access < needed:

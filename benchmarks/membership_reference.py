@@ -1,0 +1,130 @@
+"""Membership attacks at a published setting: digits and breast cancer, small MLPs, half of the records in each model.
+
+64 networks are trained as one stacked tensor program, in complementary pairs; 16 of them are targets in turn. A target's
+references are other networks, never its own partner. Scores come from the package's own functions; the population of
+RMIA is the target's nonmembers. Run: python benchmarks/membership_reference.py [digits|cancer]
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy import ndarray as Array
+from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from safelight.attacks.confidence import confidence
+from safelight.attacks.membership.loss import log_odds
+from safelight.attacks.membership.rmia import log_ratios, share_beaten
+
+MODELS, TARGETS, REFERENCES = 64, 16, 4
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One data set and how its networks are trained; `expected` are the AUCs to reach, within 0.02."""
+
+    name: str
+    width: int
+    epochs: int
+    batch: int
+    expected: dict[str, float]
+
+
+SETTINGS = (
+    Setting("digits", 128, 40, 32, {"M001 loss": 0.540, "M002 RMIA": 0.616}),
+    Setting("cancer", 64, 60, 32, {"M001 loss": 0.513, "M002 RMIA": 0.559}),
+)
+
+
+def data_of(name: str) -> tuple[Array, Array]:
+    x, y = (load_digits if name == "digits" else load_breast_cancer)(return_X_y=True)
+    x = x / 16 if name == "digits" else (x - x.mean(axis=0)) / x.std(axis=0)
+    return x.astype(np.float32), y
+
+
+def trained(x: Array, y: Array, inside: Array, setting: Setting, seed: int) -> Array:
+    """Train one network a row of `inside` (models, n) on its records; returns probabilities (models, n, classes)."""
+    generator = torch.Generator().manual_seed(seed)
+    models, classes, size = len(inside), int(y.max()) + 1, int(inside[0].sum())
+    layers = [(x.shape[1], setting.width), (setting.width, classes)]
+    weights = []
+    for rows, columns in layers:
+        bound = rows**-0.5
+        for shape in ((models, rows, columns), (models, 1, columns)):
+            weights.append(((torch.rand(shape, generator=generator) * 2 - 1) * bound).requires_grad_())
+    w1, b1, w2, b2 = weights
+    steps = torch.optim.Adam(weights, lr=2e-3)
+    own = torch.as_tensor(np.stack([np.flatnonzero(row) for row in inside]))
+    images, labels = torch.as_tensor(x), torch.as_tensor(y)
+
+    def logits(batch: torch.Tensor) -> torch.Tensor:
+        return torch.baddbmm(b2, torch.relu(torch.baddbmm(b1, batch, w1)), w2)
+
+    for _ in range(setting.epochs):
+        order = own.gather(1, torch.rand(models, size, generator=generator).argsort(dim=1))
+        for rows in order.split(setting.batch, dim=1):
+            answers = logits(images[rows])
+            losses = torch.nn.functional.cross_entropy(
+                answers.reshape(-1, classes), labels[rows].reshape(-1), reduction="none"
+            )
+            steps.zero_grad()
+            # A mean in each network and a sum over networks: Adam then trains each as if it were alone.
+            losses.reshape(models, -1).mean(dim=1).sum().backward()
+            steps.step()
+    with torch.no_grad():
+        everyone = images.expand(models, *images.shape)
+        return torch.softmax(logits(everyone).double(), dim=2).numpy()
+
+
+def run(setting: Setting, seed: int, models: int = MODELS, targets: int = TARGETS) -> dict[str, tuple[float, ...]]:
+    """Return (AUC, TPR at 1 % FPR, TPR at 0.1 % FPR) by attack, over all targets' scores pooled, and accuracies."""
+    rng = np.random.default_rng(seed)
+    x, y = data_of(setting.name)
+    # An odd record out is dropped, so that both partners train on equally many.
+    keep = np.sort(rng.permutation(len(x))[: len(x) // 2 * 2])
+    x, y = x[keep], y[keep]
+    inside = np.zeros((models, len(x)), dtype=bool)
+    for pair in range(0, models, 2):
+        inside[pair, rng.permutation(len(x))[: len(x) // 2]] = True
+        inside[pair + 1] = ~inside[pair]
+    scores = trained(x, y, inside, setting, seed)
+    sure = confidence(scores, np.broadcast_to(y, scores.shape[:2]))
+    member: list[Array] = []
+    found: dict[str, list[Array]] = {name: [] for name in setting.expected}
+    for target in range(targets):
+        pairs = rng.permutation(np.delete(np.arange(models // 2), target // 2))[: REFERENCES // 2]
+        others = np.concatenate([2 * pairs, 2 * pairs + 1])
+        ratios = log_ratios(sure[target], sure[others], ~inside[others], 0.3)
+        found["M001 loss"].append(log_odds(scores[target], y, 1e-30))
+        found["M002 RMIA"].append(share_beaten(ratios, ratios[~inside[target]], 1.0))
+        member.append(inside[target])
+    truth = np.concatenate(member)
+    right = scores.argmax(axis=2) == y
+    result = {"accuracy in, out": (float(right[inside].mean()), float(right[~inside].mean()))}
+    for name, values in found.items():
+        fpr, tpr, _ = roc_curve(truth, np.concatenate(values))
+        low = [float(tpr[np.searchsorted(fpr, level, side="right") - 1]) for level in (0.01, 0.001)]
+        result[name] = (float(roc_auc_score(truth, np.concatenate(values))), *low)
+    return result
+
+
+def main(names: list[str]) -> None:
+    torch.set_num_threads(1)
+    for setting in SETTINGS:
+        if names and setting.name not in names:
+            continue
+        started = time.process_time()
+        for name, values in run(setting, seed=0).items():
+            goal = setting.expected.get(name)
+            note = "" if goal is None else f"  goal AUC {goal:.3f}  {'ok' if abs(values[0] - goal) <= 0.02 else 'MISSED'}"
+            print(f"{setting.name:8s}{name:18s}" + "  ".join(f"{value:.4f}" for value in values) + note)
+        print(f"{setting.name:8s}CPU seconds       {time.process_time() - started:.1f}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

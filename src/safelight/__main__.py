@@ -1,0 +1,5 @@
+"""`python -m safelight`."""
+
+from safelight.cli import run
+
+run()

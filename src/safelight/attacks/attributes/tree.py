@@ -1,0 +1,113 @@
+"""White-box attribute inference on decision trees and forests: the leaves keep counts of what they were trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy import ndarray as Array
+from numpy.random import Generator
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+from sklearn.tree import DecisionTreeClassifier
+
+from safelight.attacks.attributes.ask import beliefs, check
+from safelight.attacks.attributes.column import filled, prior
+from safelight.errors import AccessDenied
+from safelight.evidence import Scores, WhichValue
+from safelight.targets.base import Table, View
+from safelight.threat import Access, Knows
+
+
+@dataclass(frozen=True)
+class TreeCounts:
+    """Guess the value whose paths end in leaves where the true label was common in training.
+
+    What it shows: whether the sample counts stored in a published tree or forest give a sensitive value away.
+    Who could do it: anyone who holds the model file and knows the rest of a record and its true label.
+    How to lower it: larger leaves (min_samples_leaf), pruning, fewer and shallower trees; do not publish the file, or
+        leave the sensitive column out.
+
+    The belief in v is log P(v) + sum over trees of log((n_y + s) / (n + s * classes)): n training samples reached the
+    leaf that (x, v) reaches, n_y of them with the true label y, s is the smoothing, and P(v) is the share of v among
+    public records, or equal where none are held. For one tree and s = 0 that is the paper's path estimate (marginal
+    times the share of matching training samples on the path that fits what is known), made conditional on the label;
+    a forest multiplies its trees. Counts are the weighted ones that the trees store (bootstrap and class weights).
+    It reads scikit-learn's decision trees, random forests and extra trees, also behind a pipeline, and sends nothing.
+
+    Attributes:
+        smoothing: samples added to each class of a leaf (> 0), so that one tree cannot exclude a value.
+    """
+
+    code: ClassVar[str] = "A004"
+    title: ClassVar[str] = "Attribute from tree counts"
+    needs: ClassVar[Access] = Access.WEIGHTS
+    knows: ClassVar[frozenset[Knows]] = frozenset()
+    answers: ClassVar[type] = WhichValue
+    source: ClassVar[str] = "Fredrikson et al. 2015, CCS, section 4 (white-box with counts)"
+    deep: ClassVar[bool] = False
+
+    smoothing: float = 0.1
+
+    def run(self, view: View, question: WhichValue, rng: Generator) -> Scores:
+        """Return beliefs (n, k); raises AccessDenied below WEIGHTS and for models that are no trees."""
+        check(view, question)
+        steps, trees, own = _open(view)
+        assert isinstance(view.inputs, Table)
+        x = question.records.x[list(view.inputs.columns)]
+        place = _places(own, question.records.y, len(view.classes))
+        belief = np.empty((len(x), len(question.values)))
+        for column, value in enumerate(np.asarray(question.values).tolist()):
+            rows = _through(steps, filled(x, question.column, value, question.values))
+            belief[:, column] = sum(_explained(tree, rows, place, self.smoothing) for tree in trees)
+        belief += np.log(prior(view.side.public, question.column, question.values))
+        return beliefs(question, np.arange(len(x)), belief)
+
+
+def _open(view: View) -> tuple[list[Any], list[Any], Array]:
+    """Return the steps before the last, the trees of the last, and its own classes."""
+    try:
+        last = view.estimator()
+    except AttributeError:
+        raise AccessDenied("This attack reads scikit-learn trees, and the target is no scikit-learn model.") from None
+    steps: list[Any] = []
+    while hasattr(last, "steps"):
+        steps += [step for _, step in last.steps[:-1] if step not in (None, "passthrough")]
+        last = last.steps[-1][1]
+    if isinstance(last, DecisionTreeClassifier):
+        return steps, [last.tree_], np.asarray(last.classes_)
+    if isinstance(last, (RandomForestClassifier, ExtraTreesClassifier)):
+        return steps, [tree.tree_ for tree in last.estimators_], np.asarray(last.classes_)
+    raise AccessDenied(
+        "This attack reads the leaf counts of classification trees and forests, and the target is a "
+        f"{type(last).__name__}."
+    )
+
+
+def _through(steps: list[Any], rows: Any) -> Array:
+    for step in steps:
+        rows = step.transform(rows)
+    if isinstance(rows, pd.DataFrame):
+        rows = rows.to_numpy()
+    dense = rows.toarray() if hasattr(rows, "toarray") else rows
+    return np.ascontiguousarray(dense, dtype=np.float32)
+
+
+def _places(own: Array, y: Array, classes: int) -> Array:
+    """Return the column of each label in the trees' own tables (n,), or -1 for a class they never met."""
+    if len(own) == classes:
+        return y
+    places = np.full(classes, -1)
+    places[own.astype(int)] = np.arange(len(own))
+    return places[y]
+
+
+def _explained(tree: Any, rows: Array, place: Array, smoothing: float) -> Array:
+    """Return log((n_y + s) / (n + s * classes)) of the leaf that each row reaches (n,)."""
+    leaf = tree.apply(rows)
+    size = tree.weighted_n_node_samples[leaf]
+    share = tree.value[leaf, 0, :]
+    share = share / share.sum(axis=1, keepdims=True)
+    matching = np.where(place >= 0, share[np.arange(len(leaf)), place], 0.0) * size
+    return np.log((matching + smoothing) / (size + smoothing * share.shape[1]))

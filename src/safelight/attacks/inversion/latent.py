@@ -1,0 +1,112 @@
+"""V002: search among plausible pictures for what the model takes for a class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.random import Generator
+
+from safelight.attacks.inversion.ascend import ascend, need_torch
+from safelight.attacks.inversion.augment import GENTLE
+from safelight.attacks.inversion.losses import Loss
+from safelight.attacks.inversion.select import best_starts, steadiest
+from safelight.evidence import Reconstructions, WhatIsInside
+from safelight.priors.base import Prior, public_images
+from safelight.priors.pca import Pca
+from safelight.targets.base import View
+from safelight.threat import Access, Knows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LatentInversion:
+    """Rebuild one picture a class by gradient, within what public pictures of other people look like.
+
+    What it shows: recognisable pictures of what the model takes for each class.
+    Who could do it: anyone who holds the weights, or is given gradients, and has some pictures of the same kind.
+    How to lower it: train with differential privacy, keep the weights on the server, and answer with labels only.
+
+    The blocks are those of Plug-and-Play attacks, on eigenfaces in place of a generative network. All classes and
+    restarts climb in one batch.
+
+    Attributes:
+        loss: identity loss to descend.
+        components: eigenfaces of the public images at most (>= 1).
+        mirrored: whether public images are used mirrored, too; wrong for writing.
+        steps: gradient steps (>= 1).
+        rate: size of the first steps, in standard deviations.
+        plausible: weight of the prior.
+        samples: random pictures of the prior that are scored to choose the starts; 0 starts at the mean picture.
+        restarts: starts a class (>= 1).
+        views: random views of each picture that a step looks at; 0 for the picture itself.
+        looks: heavily changed views by which the best restart is chosen, where there are several.
+    """
+
+    code: ClassVar[str] = "V002"
+    title: ClassVar[str] = "Inversion with a prior"
+    needs: ClassVar[Access] = Access.GRADIENTS
+    knows: ClassVar[frozenset[Knows]] = frozenset({Knows.PUBLIC})
+    answers: ClassVar[type] = WhatIsInside
+    source: ClassVar[str] = "Struppek et al. 2022, arXiv:2201.12179, section 3; margin loss: arXiv:2302.09814, eq. 4"
+    deep: ClassVar[bool] = False
+
+    loss: Loss = Loss.MAX_MARGIN
+    components: int = 200
+    mirrored: bool = False
+    steps: int = 50
+    rate: float = 0.1
+    plausible: float = 3.0
+    samples: int = 0
+    restarts: int = 1
+    views: int = 0
+    looks: int = 20
+
+    def run(self, view: View, question: WhatIsInside, rng: Generator) -> Reconstructions:
+        """Return one picture a class; `confidence` is the model's probability of the class at the last step.
+
+        Raises:
+            AccessDenied: there are no gradients or no public images.
+            BudgetSpent: the budget does not pay for one step of all classes.
+        """
+        need_torch("Latent inversion")
+        prior = Pca.fit(public_images(view), view.images, self.components, self.mirrored)
+        return self.within(prior, view, question, rng)
+
+    def within(self, prior: Prior, view: View, question: WhatIsInside, rng: Generator) -> Reconstructions:
+        """Search in any prior; see `run`."""
+        import torch
+
+        wanted = np.asarray(question.classes)
+        classes = torch.as_tensor(np.repeat(wanted, self.restarts), dtype=torch.int64)
+        starts = np.tile(prior.centre, (len(classes), 1))
+        if self.samples:
+            drawn = prior.start(self.samples, rng)
+            with torch.no_grad():
+                answers = view.differentiable(torch.as_tensor(prior.decode(drawn), dtype=torch.float32))
+            starts = drawn[best_starts(answers.log_softmax(1).numpy(), wanted, self.restarts).ravel()]
+        elif self.restarts > 1:
+            starts = prior.start(len(classes), rng)
+        sure = torch.empty(0)
+
+        def objective(z: Tensor) -> Tensor:
+            nonlocal sure
+            x = prior.decode(z)
+            seen = [view.differentiable(GENTLE.of(x, rng)) for _ in range(self.views)] or [view.differentiable(x)]
+            sure = torch.stack([logits.detach().softmax(1).gather(1, classes[:, None])[:, 0] for logits in seen]).mean(0)
+            loss = torch.stack([self.loss(logits, classes) for logits in seen]).mean(0)
+            return -loss - self.plausible * prior.penalty(z)
+
+        looks = self.looks if self.restarts > 1 else 0
+        each = len(classes) * max(1, self.views)
+        if not view.free and view.left() < each + len(classes) * looks:
+            looks = 0
+        steps = min(self.steps, int((view.left() - len(classes) * looks) // each)) if not view.free else self.steps
+        z, _ = ascend(objective, torch.as_tensor(starts, dtype=torch.float32), max(steps, 1), self.rate)
+        x = prior.decode(z)
+        trust = steadiest(view, x, classes, looks, rng) if looks else sure.double().numpy()
+        best = trust.reshape(-1, self.restarts).argmax(axis=1) + np.arange(len(wanted)) * self.restarts
+        return Reconstructions(x.numpy()[best], wanted, trust[best])

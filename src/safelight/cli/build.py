@@ -1,0 +1,173 @@
+"""From settings to the things an audit works with: data first, then the model that takes it, then the recipe."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from safelight.cli.config import Config, DataTable
+from safelight.data.functions import is_function, load_function, load_records
+from safelight.data.images import load_images
+from safelight.data.labels import require_every_class
+from safelight.data.records import Records, Split, Splits
+from safelight.data.tables import Columns, load_table
+from safelight.errors import InputError
+from safelight.recipes.base import Recipe
+from safelight.recipes.function import FunctionRecipe
+from safelight.targets.base import Images, Table, Target
+from safelight.targets.loading import load_target
+from safelight.threat import Access, Knows, ThreatModel
+from safelight.verdict.levels import Policy
+
+
+@dataclass(frozen=True)
+class Built:
+    """Everything that `safelight.audit` takes."""
+
+    target: Target
+    splits: Splits
+    threat: ThreatModel
+    recipe: Recipe | None
+    policy: Policy
+    hashes: dict[str, str]
+
+
+def build(config: Config, may_test: bool = False) -> Built:
+    """Load data, model and recipe.
+
+    Args:
+        may_test: the owner's word that a remote address may be tested.
+
+    Raises:
+        InputError, UntrustedFile, MissingExtra, NotAllowed: something cannot be used; the message says what to do.
+    """
+    data = config.data
+    inputs: Images | Table
+    if data.kind == "images":
+        splits, classes = _pictures(config)
+        inputs = Images(splits.members.x.shape[1:], data.low, data.high)
+    else:
+        splits, columns = _table(config)
+        classes, inputs = columns.classes, Table(columns.inputs)
+    target = _target(config, inputs, tuple(config.target.classes or classes), may_test)
+    threat = ThreatModel(
+        Access.named(config.threat.access),
+        queries=config.threat.queries,
+        top_k=config.threat.top_k,
+        decimals=config.threat.decimals,
+        knows=frozenset(_known(word) for word in config.threat.knows),
+    )
+    policy = Policy(config.policy.fail_on, config.policy.alpha, config.policy.tolerate, config.policy.look_for)
+    recipe = _recipe(config, inputs if isinstance(inputs, Images) else None)
+    return Built(target, splits, threat, recipe, policy, _hashes(config))
+
+
+def _target(config: Config, inputs: Images | Table, classes: tuple[str, ...], may_test: bool) -> Target:
+    table = config.target
+    options: dict[str, Any] = {}
+    if "://" in table.model:
+        options = {
+            "protocol": table.protocol,
+            "auth_env": table.auth_env,
+            "rate": table.rate,
+            "timeout": table.timeout,
+            "allowed": may_test,
+        }
+    return load_target(
+        table.model,
+        trusted=table.trusted,
+        folder=config.folder,
+        inputs=inputs,
+        classes=classes,
+        output=table.output,
+        factory=table.factory,
+        input_name=table.input_name,
+        output_name=table.output_name,
+        name=table.name,
+        **options,
+    )
+
+
+def _recipe(config: Config, inputs: Images | None) -> Recipe | None:
+    if config.recipe is None:
+        return None
+    train = load_function(config.recipe.train, config.folder)
+    return train if isinstance(train, Recipe) else FunctionRecipe(train, inputs)
+
+
+def _pictures(config: Config) -> tuple[Splits, tuple[str, ...]]:
+    data = config.data
+    members, classes = _load_pictures(data.members, config.folder, None)
+    nonmembers = None if data.nonmembers is None else _load_pictures(data.nonmembers, config.folder, classes)[0]
+    public = None
+    if data.public is not None:
+        public, names = _load_pictures(data.public, config.folder, None)
+        if names:
+            public = public.relabelled(_joined(public, names, classes))
+    for name, group in (("nonmembers", nonmembers), ("public", public)):
+        if group is not None and group.x.shape[1:] != members.x.shape[1:]:
+            raise InputError(
+                f"The {name} have images of shape {group.x.shape[1:]} and the members {members.x.shape[1:]}; "
+                "make them equal."
+            )
+    classes = classes or tuple(str(number) for number in range(int(members.y.max()) + 1))
+    require_every_class(members.y, classes, "The members")
+    return _splits(data, members, nonmembers, public), classes
+
+
+def _load_pictures(spec: str, folder: Path, classes: Sequence[str] | None) -> tuple[Records, tuple[str, ...]]:
+    if is_function(spec):
+        return load_records(spec, folder), ()
+    return load_images(folder / spec, classes or None)
+
+
+def _joined(public: Records, names: tuple[str, ...], classes: tuple[str, ...]) -> np.ndarray:
+    """Number public classes like the members' where the names agree, and beyond them where they do not."""
+    others = [name for name in names if name not in classes]
+    place = [classes.index(name) if name in classes else len(classes) + others.index(name) for name in names]
+    return np.array(place)[public.y]
+
+
+def _table(config: Config) -> tuple[Splits, Columns]:
+    data = config.data
+    if data.label is None:
+        raise InputError('[data] needs the key "label" for a table: the column that the model predicts.')
+    options: dict[str, Any] = {"person": data.person, "sensitive": data.sensitive}
+    members, columns = _load_rows(data.members, config, "members", {**options, "classes": config.target.classes})
+    others = [
+        None if spec is None else _load_rows(spec, config, name, {**options, "like": columns})[0]
+        for name, spec in (("nonmembers", data.nonmembers), ("public", data.public))
+    ]
+    if columns.classes:
+        require_every_class(members.y, columns.classes, "The members")
+    return _splits(data, members, *others), columns
+
+
+def _load_rows(spec: str, config: Config, name: str, options: dict[str, Any]) -> tuple[Records, Columns]:
+    assert config.data.label is not None
+    source = load_function(spec, config.folder)() if is_function(spec) else config.folder / spec
+    return load_table(source, config.data.label, name=name, **options)
+
+
+def _splits(data: DataTable, members: Records, nonmembers: Records | None, public: Records | None) -> Splits:
+    return Splits(members, nonmembers, public, Split(data.split), tuple(data.sensitive), data.class_is_person)
+
+
+def _known(word: str) -> Knows:
+    try:
+        return Knows(word)
+    except ValueError:
+        raise InputError(f'knows holds {word!r}; use "public" and "recipe".') from None
+
+
+def _hashes(config: Config) -> dict[str, str]:
+    """Return the sha256 of the model file, where there is one."""
+    path = config.folder / config.target.model
+    if "://" in config.target.model or not path.is_file():
+        return {}
+    return {"model": hashlib.sha256(path.read_bytes()).hexdigest()}

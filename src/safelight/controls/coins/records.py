@@ -1,0 +1,91 @@
+"""Was this record, or this person, in the training data?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy import ndarray as Array
+from numpy.random import Generator
+from scipy.stats import rankdata
+
+from safelight.controls.coins.base import Draw
+from safelight.data.records import Records, Splits, concat
+from safelight.evidence import Answer, Scores, WhoWasIn
+
+
+@dataclass(frozen=True)
+class RecordCoins:
+    """Flips, for each of up to `most` units, whether it is trained; everything else of the members always is.
+
+    Where people own several records, the unit is the person: all of their records go in, or none. The surest guesses
+    are the highest scores (in) and the lowest (out), equally many of both.
+
+    Attributes:
+        person: whether the unit is a person.
+        most: coins a run, at the most; never more than half of all units.
+        share: share of the coins that is guessed.
+    """
+
+    person: bool = False
+    most: int = 600
+    share: float = 0.25
+    name: str = "records"
+    claim: str = "membership"
+    adjacency: str = "add-remove"
+
+    @property
+    def unit(self) -> str:
+        return "person" if self.person else "record"
+
+    def why_not(self, data: Splits) -> str:
+        units = self.count(data)
+        return "" if units >= 20 else f"coins over {self.unit}s need at least 20 of them and one run has {units}"
+
+    def count(self, data: Splits) -> int:
+        return min(self.most, len(np.unique(self._units(_pool(data)))) // 2)
+
+    def flip(self, data: Splits, rng: Generator) -> Draw:
+        pool = _pool(data)
+        chosen = self._choose(data, pool, rng)
+        secret = rng.integers(0, 2, len(chosen))
+        units = self._units(pool)
+        always = np.flatnonzero(~np.isin(units, chosen) & (np.arange(len(pool)) < len(data.members)))
+        inside = np.flatnonzero(np.isin(units, chosen[secret == 1]))
+        return self._draw(pool, chosen, np.concatenate([always, inside]), secret)
+
+    def never_saw(self, data: Splits, rng: Generator) -> Draw:
+        pool = _pool(data)
+        chosen = self._choose(data, pool, rng)
+        trained = np.flatnonzero(~np.isin(self._units(pool), chosen))
+        return self._draw(pool, chosen, trained, rng.integers(0, 2, len(chosen)))
+
+    def _units(self, pool: Records) -> Array:
+        return pool.person if self.person and pool.person is not None else np.arange(len(pool))
+
+    def _choose(self, data: Splits, pool: Records, rng: Generator) -> Array:
+        return rng.choice(np.unique(self._units(pool)), self.count(data), replace=False)
+
+    def _draw(self, pool: Records, chosen: Array, trained: Array, secret: Array) -> Draw:
+        units = self._units(pool)
+        asked = np.flatnonzero(np.isin(units, chosen))
+        unit_of = {unit: number for number, unit in enumerate(chosen.tolist())}
+        owner = np.array([unit_of[unit] for unit in units[asked].tolist()])
+        return Draw(pool.take(trained), WhoWasIn(pool.take(asked)), secret, 2, in_or_out(owner, len(chosen)))
+
+
+def in_or_out(owner: Array, units: int) -> Callable[[Answer], Array]:
+    """Return the matcher that averages scores over each unit and centres their ranks: high is in, low is out."""
+
+    def match(answer: Answer) -> Array:
+        assert isinstance(answer, Scores)
+        mean = np.bincount(owner, answer.values[:, 0], units) / np.bincount(owner, minlength=units)
+        centred = rankdata(mean) - (units + 1) / 2
+        return np.stack([-centred, centred], axis=1)
+
+    return match
+
+
+def _pool(data: Splits) -> Records:
+    return data.members if data.nonmembers is None else concat([data.members, data.nonmembers])

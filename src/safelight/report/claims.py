@@ -1,0 +1,331 @@
+"""What one finding says, in words: computed from its status, its claim and its numbers, and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from safelight.measures.base import Measurement
+from safelight.report import plain
+from safelight.threat import Access, Knows, ThreatModel
+from safelight.verdict.finding import Finding, Status
+
+_NOUN = {"record": "record", "person": "person", "class": "class", "attribute": "record"}
+_NOUNS = {"record": "records", "person": "people", "class": "classes", "attribute": "records"}
+
+_GIVES_AWAY = {
+    "record": "which single records were in its training data",
+    "person": "which people were in its training data",
+    "class": "what its classes look like",
+    "attribute": "secret values in the records it was trained on",
+    "property": "a fact about its training data as a whole",
+    "link": "which released rows belong to the same person",
+    "extraction": "pieces of its training data, word for word",
+    "model": "how it works inside, so that it can be copied",
+    "prior": "more than public data shows",
+}
+
+_BOUNDARY = {
+    "record": "This is about single records; it does not say that everything about a person can be found.",
+    "person": "This is about the person, not about one certain record of theirs.",
+    "class": "A class is not a person: this says nothing about any one person in it.",
+    "attribute": "This is about secret values in single records; no picture or whole record was rebuilt.",
+    "property": "This is about the data as a whole, not about any one person.",
+}
+
+
+@dataclass(frozen=True)
+class Coins:
+    """The coin guesses of a finding.
+
+    Attributes:
+        right, guesses, secrets: right guesses, of all guesses, on so many hidden secrets.
+        chance: share that luck alone gets right, in (0, 1), or None when the finding does not say.
+        low, high: interval of the hit rate, or None.
+    """
+
+    right: int
+    guesses: int
+    secrets: int
+    chance: float | None
+    low: float | None
+    high: float | None
+
+    @property
+    def rate(self) -> float:
+        return self.right / self.guesses
+
+    @property
+    def by_luck(self) -> str:
+        """Say how many right guesses luck gives; "" when it is not known."""
+        return "" if self.chance is None else f"luck alone gives about {plain.count(round(self.chance * self.guesses))}"
+
+
+def value(finding: Finding, name: str) -> float | None:
+    """Return the value of a measurement, or None."""
+    measurement = finding.number(name)
+    return None if measurement is None else measurement.value
+
+
+def coins_of(finding: Finding) -> Coins | None:
+    """Return the coin guesses that a finding rests on, or None."""
+    right, secrets = value(finding, "coins_correct"), value(finding, "coins")
+    guesses = value(finding, "guesses") or secrets
+    if right is None or secrets is None or not guesses:
+        return None
+    success = finding.number("success")
+    if success is None:
+        return Coins(int(right), int(guesses), int(secrets), None, None, None)
+    return Coins(int(right), int(guesses), int(secrets), success.control, success.low, success.high)
+
+
+def per_secret(finding: Finding) -> float | None:
+    """Return how many queries of one attack's budget fall on one secret, or None without a limit or coins."""
+    coins = coins_of(finding)
+    if coins is None or finding.threat.queries is None or finding.threat.access is Access.WEIGHTS:
+        return None
+    return finding.threat.queries * max(finding.runs, 1) / coins.secrets
+
+
+def subject(finding: Finding) -> str:
+    """Say whom the finding is about: the model that was given, or any model trained the same way."""
+    return "this model" if finding.about == "model" else "a model trained this way"
+
+
+def what(finding: Finding) -> str:
+    """Say what is given away, or looked for."""
+    if finding.claim == "membership":
+        return f"whether a {_NOUN[finding.unit]} was in its training data"
+    return _GIVES_AWAY.get(finding.claim, f"something about its training data ({finding.claim})")
+
+
+def opening(finding: Finding) -> str:
+    """Say in one sentence how the claim ended; a class, a person, a record and the public prior are told apart."""
+    who = subject(finding)
+    if finding.status is Status.NOT_RUN:
+        return f"Not tested whether {who} gives away {what(finding)}."
+    if finding.claim == "prior":
+        return f"Only the public prior was rebuilt: the attack got nothing from {who} that public data does not show."
+    if finding.status is Status.LEAK:
+        return plain.sentence(f"{who} gives away {what(finding)}")
+    if finding.status is Status.UNCLEAR:
+        return f"Unclear whether {who} gives away {what(finding)}."
+    return f"No leak found: this attack did not show that {who} gives away {what(finding)}."
+
+
+def numbers(finding: Finding) -> list[str]:
+    """Say each number that carries the claim, one sentence a number."""
+    said = [_coins(finding), _recognised_members(finding), pictures(finding)]
+    said += [_pairs(finding), _shift(finding), _balanced(finding)]
+    return [text for text in said if text]
+
+
+def pictures(finding: Finding) -> str:
+    """Say whether recognisable pictures were rebuilt: a claim of its own, beside "information leaks"."""
+    rank = finding.number("rank1")
+    if rank is None or rank.value is None:
+        return ""
+    beside = {
+        "from models that never saw them": rank.control,
+        "from public data alone": value(finding, "rank1_prior"),
+        "from the start picture": value(finding, "rank1_start"),
+    }
+    rest = [f"{plain.in_100(rate)} {origin}" for origin, rate in beside.items() if rate is not None]
+    text = f"A matcher that is not this model recognises {plain.in_100(rank.value)} rebuilt pictures"
+    text += f", against {', '.join(rest)}" if rest else ""
+    if not rest or rank.low is None:
+        return f"{text}; without something to compare with, this is no proof of recognisable pictures."
+    best = max(rate for rate in beside.values() if rate is not None)
+    if rank.low > best:
+        return f"{text}: recognisable pictures were rebuilt."
+    if coins_of(finding) is not None and finding.status is Status.LEAK:
+        return f"{text}: information leaks, but no recognisable picture is shown to have been rebuilt."
+    return f"{text}: no recognisable picture is shown to have been rebuilt."
+
+
+def size(finding: Finding) -> str:
+    """Say how large a proven leak is at least, in the units of privacy theory; "" for any other finding."""
+    mu, ceiling, epsilon = (finding.number(name) for name in ("mu", "mu_ceiling", "epsilon"))
+    if finding.status is not Status.LEAK or mu is None or mu.value is None:
+        return ""
+    text = f"In the units of privacy theory the leak is at least mu = {plain.number(mu.value)}"
+    if epsilon is not None and epsilon.value is not None:
+        text += f" or epsilon = {plain.number(epsilon.value)}"
+    if ceiling is not None and ceiling.value is not None:
+        text += f"; {plain.number(ceiling.value)} is the most that this audit could have shown"
+    return text + "."
+
+
+def would_have_seen(finding: Finding, policy: Mapping[str, Any]) -> str:
+    """Say what the audit would have noticed; "" unless the claim ended as "no leak found" and its numbers bear it."""
+    if finding.status is not Status.NONE:
+        return ""
+    coins, look_for = coins_of(finding), policy.get("look_for")
+    smallest = value(finding, "success_detectable")
+    if coins is not None and look_for is not None and (smallest is None or smallest <= look_for):
+        return f"Had this attack been right on {plain.of(look_for)} secrets, we would have seen it."
+    tpr = _at_false_alarms(finding)
+    if tpr is not None and tpr[1].floor is not None:
+        return (
+            f"Had this attack recognised {plain.in_100(tpr[1].floor)} training {_NOUNS[finding.unit]} while wrongly "
+            f"accusing {plain.in_100(tpr[0])} others, we would have seen it."
+        )
+    return ""
+
+
+def where(finding: Finding) -> str:
+    """Say on which models the claim was measured."""
+    if finding.about == "model":
+        return "Measured on the given model itself."
+    trained = "1 model" if finding.runs == 1 else f"{finding.runs} models"
+    return f"Measured on {trained} trained anew the same way, so it is about the recipe."
+
+
+def boundary(finding: Finding) -> str:
+    """Say what a leak of this kind does not mean."""
+    return _BOUNDARY.get(finding.claim, "") if finding.status is Status.LEAK else ""
+
+
+def shown(finding: Finding) -> str:
+    """Say how the claim ended and what its numbers are."""
+    if finding.status is Status.NOT_RUN:
+        return f"{opening(finding)} Why: {plain.sentence(finding.reason)}"
+    return " ".join([opening(finding), *numbers(finding)])
+
+
+def limits(finding: Finding, policy: Mapping[str, Any]) -> str:
+    """Say why it ended so, how large the leak is at least, what would have been seen, and what none of this means."""
+    if finding.status is Status.NOT_RUN:
+        return ""
+    parts = [plain.sentence(finding.reason), size(finding), would_have_seen(finding, policy)]
+    parts += [boundary(finding), where(finding), accepted(finding)]
+    return " ".join(part for part in parts if part)
+
+
+def whole(finding: Finding, policy: Mapping[str, Any]) -> str:
+    """Say everything about one finding: how it ended, its numbers, its limits."""
+    return f"{shown(finding)} {limits(finding, policy)}".strip()
+
+
+def accepted(finding: Finding) -> str:
+    """Say that the owner lives with it, and why; "" otherwise."""
+    return f"Accepted by the owner: {plain.sentence(finding.accepted)}" if finding.accepted else ""
+
+
+def carrying(finding: Finding) -> Measurement | None:
+    """Return the measurement that carries a finding: hit rate, recognised members, recognised pictures, or AUC."""
+    tpr = _at_false_alarms(finding)
+    found = [finding.number("success"), tpr[1] if tpr else None, finding.number("rank1"), finding.number("auc")]
+    return next((item for item in found if item is not None and item.value is not None), None)
+
+
+def headline_number(finding: Finding) -> tuple[str, str]:
+    """Return the one number that carries a finding and the words beside it; ("", "") when there is none."""
+    coins = coins_of(finding)
+    if coins is not None:
+        luck = f"; {coins.by_luck}" if coins.by_luck else ""
+        return f"{plain.count(coins.right)} of {plain.count(coins.guesses)}", f"secrets guessed right{luck}"
+    carrier = carrying(finding)
+    if carrier is None:
+        return "", ""
+    if carrier.name == "success":
+        return plain.in_100(carrier.value), "secrets guessed right"
+    if carrier.name == "rank1":
+        control = "" if carrier.control is None else f"; from models that never saw them: {plain.in_100(carrier.control)}"
+        return plain.in_100(carrier.value), f"rebuilt pictures recognised by a matcher{control}"
+    if carrier.name == "auc":
+        told = "pairs ranked right" if finding.claim == "attribute" else "pairs of a training record and another told apart"
+        return plain.in_100(carrier.value), f"{told}; luck gives 50"
+    alarms = plain.in_100(float(carrier.name.removeprefix("tpr_at_fpr_")))
+    return plain.in_100(carrier.value), f"training {_NOUNS[finding.unit]} recognised, while {alarms} others are wrongly accused"
+
+
+def attacker(threat: ThreatModel) -> str:
+    """Say what this attacker sees, may send and knows."""
+    sees = {
+        Access.LABEL: "sees only the name of the class",
+        Access.SCORES: "sees class scores",
+        Access.LOGITS: "sees raw class scores (logits)",
+        Access.GRADIENTS: "sees gradients",
+        Access.WEIGHTS: "holds the whole model, with its weights",
+    }[threat.access]
+    limits = []
+    if threat.top_k is not None:
+        limits.append(f"only the {threat.top_k} largest")
+    if threat.decimals is not None:
+        limits.append(f"rounded to {plain.several(threat.decimals, 'decimal')}")
+    sees += f" ({', '.join(limits)})" if limits else ""
+    if threat.access is not Access.WEIGHTS:
+        sees += ", may send any number of queries" if threat.queries is None else ""
+        sees += f", may send {plain.several(threat.queries, 'query', 'queries')}" if threat.queries is not None else ""
+    holds = {Knows.PUBLIC: "holds public data of the same kind", Knows.RECIPE: "knows how the model is trained"}
+    known = [words for item, words in holds.items() if item in threat.knows]
+    return ", ".join([sees, *known]) + "."
+
+
+def _coins(finding: Finding) -> str:
+    coins = coins_of(finding)
+    if coins is None:
+        return ""
+    text = f"The attack guessed {plain.count(coins.right)} of {plain.several(coins.guesses, 'hidden secret')} right"
+    text += f"; {coins.by_luck}" if coins.by_luck else ""
+    if coins.guesses < coins.secrets:
+        text += f" (it chose which of the {plain.count(coins.secrets)} secrets to guess)"
+    spread = plain.between(coins.low, coins.high)
+    return f"{text}. Its true hit rate is very likely {spread}." if spread else text + "."
+
+
+def _recognised_members(finding: Finding) -> str:
+    tpr = _at_false_alarms(finding)
+    if tpr is None:
+        return ""
+    alarms, found = tpr
+    if found.value is None:
+        return f"There are too few other {_NOUNS[finding.unit]} to measure at {plain.in_100(alarms)} false alarms."
+    spread = plain.between(found.low, found.high)
+    text = f"It recognises {plain.in_100(found.value)} training {_NOUNS[finding.unit]}"
+    text += f" (very likely {spread})" if spread else ""
+    return f"{text} while {plain.in_100(alarms)} others are wrongly accused."
+
+
+def _pairs(finding: Finding) -> str:
+    auc = finding.number("auc")
+    if auc is None or auc.value is None:
+        return ""
+    if finding.claim == "attribute":
+        return f"Ranking the secret values, it puts the right one of a pair first in {plain.in_100(auc.value)} cases."
+    noun = _NOUN[finding.unit]
+    text = f"Shown one training {noun} and one other, it picks the right one in {plain.in_100(auc.value)} pairs"
+    spread = plain.between(auc.low, auc.high)
+    return f"{text} (very likely {spread}; luck gives 50)." if spread else f"{text} (luck gives 50)."
+
+
+def _shift(finding: Finding) -> str:
+    shift = finding.number("leak_z")
+    if shift is None or shift.value is None:
+        return ""
+    way = "above" if shift.value >= 0 else "below"
+    text = f"It scores {plain.number(abs(shift.value))} standard steps {way} the same attack on control models"
+    if shift.low is None or shift.high is None:
+        return text + "."
+    return f"{text} (very likely between {plain.number(shift.low)} and {plain.number(shift.high)})."
+
+
+def _balanced(finding: Finding) -> str:
+    gmean = finding.number("gmean")
+    if gmean is None or gmean.value is None:
+        return ""
+    text = f"Its balanced hit rate (G-mean) is {plain.number(gmean.value)}"
+    return text + ("." if gmean.control is None else f"; guessing without the model gives {plain.number(gmean.control)}.")
+
+
+def _at_false_alarms(finding: Finding) -> tuple[float, Measurement] | None:
+    """Return (false-alarm rate, measurement) of the operating point to speak of: the rarest that has a digit."""
+    points = [
+        (float(item.name.removeprefix("tpr_at_fpr_")), item)
+        for item in finding.measured
+        if item.name.startswith("tpr_at_fpr_")
+    ]
+    measured = [point for point in points if point[1].value is not None]
+    return min(measured or points, key=lambda point: point[0]) if points else None

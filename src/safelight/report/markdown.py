@@ -1,0 +1,48 @@
+"""The report as Markdown, for a CI summary or a review."""
+
+from __future__ import annotations
+
+import re
+
+from safelight.report import claims, plain, vocabulary, words
+from safelight.report.model import Report
+
+
+def markdown(report: Report) -> str:
+    """Return the verdict, the findings and what was not tested as GitHub Markdown; nothing in it can become markup."""
+    opening = words.opening(report)
+    lines = [
+        f"# {vocabulary.SHAPES[report.verdict]} {opening.status}: {_escaped(report.target)}",
+        "",
+        f"**{_escaped(opening.headline)}** {_escaped(opening.sentence)}",
+        "",
+        f"- **How sure this is:** {_escaped(opening.confidence)}",
+        f"- **First step:** {_escaped(opening.step)}",
+        "",
+    ]
+    if report.findings:
+        lines += ["| Status | Attack | In | What was looked for | Result |", "| --- | --- | --- | --- | --- |"]
+        lines += [_row(report, number) for number in range(len(report.findings))]
+        lines.append("")
+    lines += ["## What was not tested, and why", "", _escaped(plain.sentence(words.tested(report))), ""]
+    lines += [f"- **{_escaped(item.code)}** {_escaped(item.title)}: {_escaped(item.reason)}" for item in words.not_tested(report)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _row(report: Report, number: int) -> str:
+    finding = report.findings[number]
+    value, label = claims.headline_number(finding)
+    cells = [
+        f"{vocabulary.SHAPES[finding.status]} {finding.status}" + (" (accepted)" if finding.accepted else ""),
+        _escaped(f"{finding.code} {finding.title}"),
+        claims.subject(finding),
+        _escaped(plain.sentence(claims.what(finding))),
+        _escaped(plain.sentence(f"{value} {label}" if value else finding.reason)),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _escaped(text: str) -> str:
+    """Take the meaning from every character that Markdown or HTML would read as markup."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", re.sub(r"\s+", " ", text))

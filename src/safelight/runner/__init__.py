@@ -1,0 +1,194 @@
+"""Plan, run, measure, judge: one audit from a target to a report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from safelight.data.gate import GateResult, blind_gate
+from safelight.data.records import Splits
+from safelight.errors import AccessDenied, BudgetSpent, InputError, TargetFailed
+from safelight.evidence import Role, Store
+from safelight.recipes.base import Recipe
+from safelight.recipes.sklearn import SklearnRecipe
+from safelight.report.model import Report, Rung
+from safelight.runner.assemble import Judged, assemble
+from safelight.runner.coin_runs import CoinRunner, Pool, groups, null_rungs
+from safelight.runner.given import Given
+from safelight.runner.plan import Claim, Kind, Plan, guesses_a_run, make_plan
+from safelight.runner.session import Profile, Session, with_public
+from safelight.targets.base import Images, Target
+from safelight.targets.sklearn import SklearnModel
+from safelight.threat import ThreatModel
+from safelight.verdict.levels import Policy
+from safelight.verdict.outcome import of_coins
+
+__all__ = ["Profile", "audit"]
+
+BLIND = "it cannot see a planted leak here"
+
+
+def audit(
+    target: Target,
+    splits: Splits,
+    threat: ThreatModel | None = None,
+    *,
+    recipe: Recipe | None = None,
+    policy: Policy | None = None,
+    seed: int = 0,
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    profile: Profile = Profile.FAST,
+    seconds: float | None = None,
+    out: Path | None = None,
+    resume: bool = False,
+    show_records: bool = False,
+    accepted: Mapping[str, str] | None = None,
+    hashes: Mapping[str, str] | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Report:
+    """Audit one model: attack it through the door of `threat`, against controls, and say what leaks.
+
+    Args:
+        target: the model.
+        splits: members, nonmembers and public records, and what their owner declares about them.
+        threat: the attacker; scores, no query limit and all knowledge when left out.
+        recipe: how the model is trained again. scikit-learn targets default to clone and fit.
+        policy: what the owner accepts.
+        seed: the same seed gives the same report.
+        only, skip: beginnings of attack codes, such as "V" or "M001".
+        profile: FAST, or DEEP for attacks and controls that take long.
+        seconds: time budget for each kind of coin runs; fewer runs mean less power, and the report says so.
+        out: folder for evidence; kept in memory when left out.
+        resume: go on with the evidence in `out` instead of starting anew.
+        show_records: whether training records may be shown in the report.
+        accepted: code -> reason, for findings that the owner accepts.
+        hashes: sha256 of model and data files by name, for the report.
+        say: called with one line of progress.
+
+    Raises:
+        InputError, BadAnswer: the data or the model's answers cannot be used.
+    """
+    session = Session(
+        target,
+        with_public(splits, np.random.default_rng([seed, 11])),
+        threat or ThreatModel(),
+        _recipe(recipe, target),
+        policy or Policy(),
+        seed,
+        profile,
+        tuple(only),
+        tuple(skip),
+        seconds,
+        show_records,
+        _store(out, resume),
+        say,
+    )
+    gate = _gate(session)
+    plan = make_plan(session, gate)
+    for line in plan.lines(session):
+        say(line)
+    judged = {claim.name: Judged(claim, claim.why_not) for claim in plan.claims}
+    rungs: list[Rung] = []
+    for coins, claims in groups(plan.tested):
+        rungs += _coins(session, plan, CoinRunner(session, coins, claims), judged)
+    given = Given(session, plan.level)
+    incomplete = ""
+    for claim in plan.tested:
+        if claim.kind is Kind.COINS:
+            continue
+        try:
+            rungs += _given(given, claim, plan, judged)
+        except TargetFailed as failure:
+            incomplete = str(failure)
+            judged[claim.name].why_not = f"the target failed: {failure}"
+    report = assemble(session, plan, gate, given, list(judged.values()), rungs, incomplete)
+    return replace(
+        report,
+        findings=tuple(replace(item, accepted=(accepted or {}).get(item.code, "")) for item in report.findings),
+        hashes={**(hashes or {}), **report.hashes},
+    )
+
+
+def _coins(session: Session, plan: Plan, runner: CoinRunner, judged: dict[str, Judged]) -> list[Rung]:
+    """Run one kind of coins: planted leak first, then the recipe, then the places where nothing can leak."""
+    runs, per_run = plan.runs[runner.coins.name], guesses_a_run(session, runner.coins)
+    enough = min(runs, math.ceil(40 / per_run))
+    rungs: list[Rung] = []
+    seeing: list[Claim] = []
+    for claim, pool in zip(runner.claims, runner.planted(enough)):
+        if pool.failed:
+            judged[claim.name].why_not = pool.failed
+            continue
+        outcome = of_coins(pool.total(), per_run, plan.level, session.policy)
+        rungs.append(_planted_rung(claim, pool, outcome.p, outcome.p <= plan.level))
+        if outcome.p <= plan.level:
+            seeing.append(claim)
+        else:
+            judged[claim.name].why_not = BLIND
+    if not seeing:
+        return rungs
+    runner = replace(runner, claims=tuple(seeing))
+    real = runner.real(runs)
+    for claim, pool in zip(seeing, real):
+        if pool.failed:
+            judged[claim.name].why_not = pool.failed
+        else:
+            outcome = of_coins(pool.total(), per_run, plan.level, session.policy)
+            judged[claim.name].coins(outcome, pool)
+    return rungs + null_rungs(runner, real, math.ceil(runs / 2))
+
+
+def _given(given: Given, claim: Claim, plan: Plan, judged: dict[str, Judged]) -> list[Rung]:
+    """Test one claim on the model that was given: planted leak first, then the model, then one that never saw."""
+    entry = judged[claim.name]
+    try:
+        planted = given.outcome(claim, Role.PLANTED)
+        if planted is None or planted.p > plan.level:
+            entry.why_not = BLIND
+            return []
+        outcome = given.outcome(claim)
+    except (AccessDenied, BudgetSpent) as refusal:
+        entry.why_not = str(refusal)
+        return []
+    entry.outcome = outcome
+    never = given.outcome(claim, Role.NEVER_SAW)
+    return [] if never is None else [Rung(Role.NEVER_SAW.value, claim.attack.code, 0, 0, 2, never.p, None)]
+
+
+def _planted_rung(claim: Claim, pool: Pool, p: float, seen: bool) -> Rung:
+    total = pool.total()
+    return Rung(
+        Role.PLANTED.value, claim.attack.code, total.right, total.guesses, total.k, p, seen, "" if seen else BLIND
+    )
+
+
+def _gate(session: Session) -> GateResult | None:
+    if session.splits.nonmembers is None:
+        return None
+    return blind_gate(session.splits.members, session.splits.nonmembers, session.rng("gate"))
+
+
+def _recipe(recipe: Recipe | None, target: Target) -> Recipe | None:
+    if recipe is not None or not isinstance(target.model, SklearnModel):
+        return recipe
+    inputs = target.model.inputs
+    return SklearnRecipe(target.model.fitted, inputs if isinstance(inputs, Images) else None)
+
+
+def _store(out: Path | None, resume: bool) -> Store:
+    if out is None:
+        return Store()
+    folder = out / "evidence"
+    try:
+        store = Store(folder)
+        if not resume:
+            for path in folder.glob("*.npz"):
+                path.unlink()
+    except OSError as error:
+        raise InputError(f"Cannot write to {folder}: {error.strerror}; choose another --out folder.") from error
+    return store

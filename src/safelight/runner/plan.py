@@ -1,0 +1,217 @@
+"""What an audit will do, decided and shown before any work: claims, and what is left out and why."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from safelight.attacks.base import Attack, all_attacks
+from safelight.controls.coins.attributes import AttributeCoins
+from safelight.controls.coins.base import Coins
+from safelight.controls.coins.classes import ClassCoins
+from safelight.controls.coins.halves import HalfCoins
+from safelight.controls.coins.records import RecordCoins
+from safelight.data.gate import GateResult
+from safelight.data.records import Split
+from safelight.errors import InputError
+from safelight.evidence import WhatIsInside, WhichValue, WhoWasIn
+from safelight.measures.power import coins_needed
+from safelight.report.model import Skipped
+from safelight.runner.session import Profile, Session
+from safelight.targets.base import Images
+from safelight.threat import Knows
+from safelight.verdict.levels import POWER
+
+
+class Kind(Enum):
+    """How a claim is controlled."""
+
+    COINS = "coins"
+    MEMBERSHIP = "given split, membership"
+    ATTRIBUTE = "given split, attribute"
+    RECORD = "given split, records in pictures"
+    RECOGNISED = "recognisable pictures"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One thing the audit may find.
+
+    Attributes:
+        attack: with its settings.
+        kind: how it is controlled.
+        coins: for claims by coins.
+        column: for claims about an attribute.
+        why_not: why it cannot be tested, or "".
+    """
+
+    attack: Attack
+    kind: Kind
+    coins: Coins | None = None
+    column: str = ""
+    why_not: str = ""
+
+    @property
+    def name(self) -> str:
+        """A name for its evidence files."""
+        if self.coins is not None:
+            return f"{self.attack.code}-coins-{self.coins.name}"
+        return f"{self.attack.code}-given-{self.kind.name.lower()}" + (f"-{self.column}" if self.column else "")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All claims, tested or not, and the attacks that were left out.
+
+    Attributes:
+        claims: in the order of their codes.
+        skipped: attacks left out.
+        runs: trainings for each kind of coins, by its name.
+        level: of one claim in the family of those that can be tested.
+    """
+
+    claims: tuple[Claim, ...]
+    skipped: tuple[Skipped, ...]
+    runs: dict[str, int]
+    level: float
+
+    @property
+    def tested(self) -> tuple[Claim, ...]:
+        return tuple(claim for claim in self.claims if not claim.why_not)
+
+    def lines(self, session: Session) -> list[str]:
+        """Return the plan in words."""
+        attacks = sorted({claim.attack.code for claim in self.tested})
+        lines = [f"{len(attacks)} attacks ({', '.join(attacks)}), {len(self.tested)} claims"]
+        for name, runs in self.runs.items():
+            lines.append(f"coins over {name}: {runs} trainings")
+        limit = session.threat.queries
+        lines.append(f"at most {limit:,} queries an attack" if limit else "no limit on queries")
+        return lines
+
+
+def make_plan(session: Session, gate: GateResult | None) -> Plan:
+    """Choose the attacks that fit the target, the threat model and the data."""
+    claims: list[Claim] = []
+    skipped: list[Skipped] = []
+    for code, kind in _chosen(session).items():
+        attack = kind()
+        reason = _misfit(session, attack)
+        if reason:
+            skipped.append(Skipped(code, attack.title, reason))
+        else:
+            claims += _claims(session, attack, gate)
+    tested = [claim for claim in claims if not claim.why_not]
+    level = session.policy.level(len(tested))
+    runs: dict[str, int] = {}
+    for claim in tested:
+        if claim.coins is not None and claim.coins.name not in runs:
+            k = 2 if not isinstance(claim.coins, AttributeCoins) else _values(session, claim.coins.column)
+            needed = coins_needed(session.policy.look_for, k, level, POWER) or 1
+            runs[claim.coins.name] = math.ceil(needed / guesses_a_run(session, claim.coins))
+    return Plan(tuple(claims), tuple(skipped), runs, level)
+
+
+def guesses_a_run(session: Session, coins: Coins) -> int:
+    return max(1, round(coins.share * coins.count(session.splits)))
+
+
+def _chosen(session: Session) -> dict[str, type[Attack]]:
+    known = all_attacks()
+    for word in (*session.only, *session.skip):
+        if not any(code.startswith(word) for code in known):
+            raise InputError(f"No attack's code starts with {word!r}; `safelight attacks` lists them.")
+    return {
+        code: attack
+        for code, attack in known.items()
+        if (not session.only or code.startswith(session.only)) and not (session.skip and code.startswith(session.skip))
+    }
+
+
+def _misfit(session: Session, attack: Attack) -> str:
+    pictures = isinstance(session.target.model.inputs, Images)
+    if attack.answers is WhatIsInside and not pictures:
+        return "it rebuilds pictures, and this target takes a table"
+    if attack.answers is WhatIsInside and not session.target.model.classes:
+        return "it rebuilds classes, and this target has none"
+    if attack.answers is WhichValue and pictures:
+        return "it guesses a column of a table, and this target takes images"
+    if attack.answers is WhichValue and not session.splits.sensitive:
+        return "no sensitive column was named"
+    if attack.needs > session.threat.access:
+        return f"it needs {attack.needs.word}, and the threat model grants {session.threat.access.word}"
+    if attack.needs > session.target.model.access:
+        return f"it needs {attack.needs.word}, and the target shows no more than {session.target.model.access.word}"
+    if attack.deep and session.profile is Profile.FAST and attack.code not in session.only:
+        return "it takes long; --deep runs it"
+    side = session.side()
+    if Knows.PUBLIC in attack.knows and side.public is None:
+        return "it needs public data, and " + (
+            "none was named" if Knows.PUBLIC in session.threat.knows else "the threat model grants none"
+        )
+    if Knows.RECIPE in attack.knows and side.train is None:
+        return "it trains reference models, and " + (
+            "there is no recipe" if session.recipe is None else "the threat model does not grant the recipe"
+        )
+    fits = getattr(attack, "misfit", None)
+    return fits(session.target.model, side) if fits is not None else ""
+
+
+def _claims(session: Session, attack: Attack, gate: GateResult | None) -> list[Claim]:
+    splits = session.splits
+    given = _no_given_claim(session, gate)
+    if attack.answers is WhoWasIn:
+        person = _people_repeat(session)
+        coins: list[Coins] = [RecordCoins(person, most=_affordable(session, 600))]
+        return [Claim(attack, Kind.MEMBERSHIP, why_not=given), *_coin_claims(session, attack, coins)]
+    if attack.answers is WhichValue:
+        claims: list[Claim] = []
+        for column in splits.sensitive:
+            why_not = given or ("imputation needs public records" if splits.public is None else "")
+            claims.append(Claim(attack, Kind.ATTRIBUTE, column=column, why_not=why_not))
+            most = _affordable(session, 300 * _values(session, column)) // _values(session, column)
+            claims += _coin_claims(session, attack, [AttributeCoins(column, most=most)], column)
+        return claims
+    few = len(np.unique(splits.members.y)) < 4
+    recognised = "a ranking needs at least 4 classes" if few else ""
+    coins = [ClassCoins(splits.class_is_person)]
+    if session.profile is Profile.DEEP:
+        coins.append(HalfCoins())
+    return [
+        Claim(attack, Kind.RECOGNISED, why_not=recognised),
+        Claim(attack, Kind.RECORD, why_not=given),
+        *_coin_claims(session, attack, coins),
+    ]
+
+
+def _coin_claims(session: Session, attack: Attack, coins: list[Coins], column: str = "") -> list[Claim]:
+    no_recipe = "" if session.recipe is not None else "there is no recipe to train the model again"
+    return [
+        Claim(attack, Kind.COINS, each, column, why_not=no_recipe or each.why_not(session.splits)) for each in coins
+    ]
+
+
+def _no_given_claim(session: Session, gate: GateResult | None) -> str:
+    if session.splits.nonmembers is None or not len(session.splits.nonmembers):
+        return "there are no nonmembers to compare with"
+    if session.splits.drawn is not Split.RANDOM:
+        return 'members and nonmembers may differ by themselves; set split = "random" if they were drawn at random'
+    if gate is not None and gate.passed is False:
+        return gate.reason
+    return ""
+
+
+def _people_repeat(session: Session) -> bool:
+    person = session.splits.members.person
+    return person is not None and session.splits.members.is_table and len(np.unique(person)) < len(person)
+
+
+def _affordable(session: Session, most: int) -> int:
+    return most if session.threat.queries is None else min(most, session.threat.queries)
+
+
+def _values(session: Session, column: str) -> int:
+    return int(session.splits.members.x[column].nunique())

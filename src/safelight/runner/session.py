@@ -1,0 +1,88 @@
+"""What one audit works with, and where its randomness comes from."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+
+import numpy as np
+from numpy.random import Generator
+
+from safelight.attacks.base import Attack
+from safelight.data.records import Records, Splits
+from safelight.evidence import Store
+from safelight.recipes.base import Recipe
+from safelight.targets.base import Side, Target
+from safelight.threat import Knows, ThreatModel
+from safelight.verdict.levels import Policy
+
+
+class Profile(Enum):
+    """How much is done: what fits a coffee break, or everything."""
+
+    FAST = "fast"
+    DEEP = "deep"
+
+
+@dataclass(frozen=True)
+class Session:
+    """One audit's inputs.
+
+    Attributes:
+        target, splits, threat, recipe, policy, seed: as given to `audit`; `splits.public` is never evaluated on.
+        profile: see `Profile`.
+        only, skip: beginnings of attack codes to keep or to leave out.
+        seconds: time budget for the coin runs, or None.
+        show_records: whether training records may be shown.
+        store: where evidence goes.
+        say: called with one line of progress.
+    """
+
+    target: Target
+    splits: Splits
+    threat: ThreatModel
+    recipe: Recipe | None
+    policy: Policy
+    seed: int
+    profile: Profile
+    only: tuple[str, ...]
+    skip: tuple[str, ...]
+    seconds: float | None
+    show_records: bool
+    store: Store
+    say: Callable[[str], None]
+
+    def rng(self, *names: object) -> Generator:
+        """Return the random stream of this name: independent of what else runs, and in which order."""
+        return np.random.default_rng([self.seed, *(zlib.crc32(str(name).encode()) for name in names)])
+
+    def side(self) -> Side:
+        """Return what the threat model grants the attacker besides the door."""
+        public = self.splits.public if Knows.PUBLIC in self.threat.knows else None
+        train = self.recipe.fit if self.recipe is not None and Knows.RECIPE in self.threat.knows else None
+        return Side(public, train)
+
+    def threat_of(self, attack: Attack) -> ThreatModel:
+        return self.threat.narrowed(attack.needs)
+
+
+def with_public(splits: Splits, rng: Generator) -> Splits:
+    """Give the attacker half of a table's nonmembers as public data where the owner named none.
+
+    They are then neither evaluated on nor trained on.
+    """
+    rest = splits.nonmembers
+    if splits.public is not None or rest is None or not rest.is_table or len(rest) < 40:
+        return splits
+    order = rng.permutation(len(rest))
+    half = len(rest) // 2
+    return replace(splits, public=rest.take(np.sort(order[:half])), nonmembers=rest.take(np.sort(order[half:])))
+
+
+def known_classes(public: Records | None, classes: int) -> Records | None:
+    """Return the public records whose class the target knows; classes from `classes` on are other people."""
+    if public is None or public.y.dtype.kind not in "iu":
+        return public
+    return public.take(public.y < classes)

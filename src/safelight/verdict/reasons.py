@@ -1,0 +1,44 @@
+"""The one sentence that a finding gives for its status, computed from its numbers."""
+
+from __future__ import annotations
+
+from safelight.verdict.finding import Status
+from safelight.verdict.levels import LOOK_FOR_TPR, Policy
+from safelight.verdict.outcome import Outcome
+
+
+def reason(outcome: Outcome, status: Status, policy: Policy) -> str:
+    """Return why this outcome has this status: what was seen, and what could have been seen."""
+    seen = _seen(outcome)
+    if status is Status.LEAK:
+        return f"{seen}."
+    if status is Status.NONE:
+        return f"{seen}; {_reach(outcome, policy)}."
+    return f"{seen}; {outcome.settle}." if outcome.settle else f"{seen}."
+
+
+def _seen(outcome: Outcome) -> str:
+    numbers = {item.name: item for item in outcome.measured}
+    if "coins_correct" in numbers:
+        right, coins = numbers["coins_correct"], numbers["coins"]
+        return f"right on {right.value:.0f} of {coins.value:.0f} secrets, where luck gives {right.control:.0f}"
+    if "rank1" in numbers:
+        first = numbers["rank1"]
+        return (
+            f"{first.value:.0%} of the rebuilt pictures were matched with the right class first, "
+            f"{first.control:.0%} from a model that never saw it"
+        )
+    if "gain" in numbers:
+        gain = numbers["gain"]
+        return f"the model told {gain.value:+.0%} more of members' secrets than of nonmembers', beyond imputation"
+    auc = numbers["auc"]
+    rates = [f"{item.value:.1%} at {item.control:.1%} false alarms" for name, item in numbers.items()
+             if name.startswith("tpr") and item.value is not None]  # fmt: skip
+    more = f", recognised {', '.join(rates)}" if rates else ""
+    return f"members told from nonmembers with AUC {auc.value:.2f} (luck: 0.50){more}"
+
+
+def _reach(outcome: Outcome, policy: Policy) -> str:
+    if any(item.name.startswith("tpr") for item in outcome.measured):
+        return f"an attack that recognises {LOOK_FOR_TPR:.0%} of the members at 1% false alarms would have been seen"
+    return f"an attack right on {policy.look_for:.0%} of the secrets would have been seen"
