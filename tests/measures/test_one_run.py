@@ -39,7 +39,9 @@ counts = st.integers(1, 60).flatmap(
         (20, 20, 20, 1.8221, 4.7339, 1.0698),
     ],
 )
-def test_published_counts(coins: int, guesses: int, correct: int, epsilon: float, f_dp: float, mu: float | None) -> None:
+def test_published_counts(
+    coins: int, guesses: int, correct: int, epsilon: float, f_dp: float, mu: float | None
+) -> None:
     assert epsilon_one_run(coins, guesses, correct, 1e-5) == pytest.approx(epsilon, abs=5e-5)
     assert epsilon_f_dp_one_run(coins, guesses, correct, 1e-5) == pytest.approx(f_dp, abs=5e-5)
     if mu is not None:
@@ -90,7 +92,9 @@ def test_recursion_is_the_literal_one(shape: tuple[int, int, int], mu: float, ca
 
 @settings(max_examples=30, deadline=None)
 @given(counts, st.sampled_from([2, 4]))
-def test_bounds_rise_with_right_guesses_and_never_pass_the_ceiling(shape: tuple[int, int, int], candidates: int) -> None:
+def test_bounds_rise_with_right_guesses_and_never_pass_the_ceiling(
+    shape: tuple[int, int, int], candidates: int
+) -> None:
     coins, guesses, correct = shape
     mu, epsilon = mu_one_run(coins, guesses, correct, candidates), epsilon_one_run(coins, guesses, correct, 1e-5)
     assert mu <= mu_one_run(coins, guesses, guesses, candidates) + 1e-9

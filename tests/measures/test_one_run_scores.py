@@ -38,7 +38,9 @@ def test_hull_is_the_literal_one(rng: np.random.Generator) -> None:
         for p in points
         # A corner lies on no segment between two others, nor under one.
         if not any(
-            a[0] <= p[0] <= b[0] and p not in (a, b) and a[0] < b[0]
+            a[0] <= p[0] <= b[0]
+            and p not in (a, b)
+            and a[0] < b[0]
             and p[1] * (b[0] - a[0]) <= a[1] * (b[0] - p[0]) + b[1] * (p[0] - a[0])
             for a in points
             for b in points

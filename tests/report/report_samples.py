@@ -288,7 +288,13 @@ def faces_leak(nearest: bool = True) -> Report:
     )
     return Report(
         verdict=Verdict.LEAK,
-        findings=(person, pixels, search, prior, not_run(code="V007", title="inversion network", reason="left to --deep")),
+        findings=(
+            person,
+            pixels,
+            search,
+            prior,
+            not_run(code="V007", title="inversion network", reason="left to --deep"),
+        ),
         target="faces.safetensors",
         description="small CNN, 40 classes",
         kind="images",
@@ -334,7 +340,9 @@ def no_leak() -> Report:
 
 
 def is_unclear() -> Report:
-    return replace(faces_leak(), verdict=Verdict.UNCLEAR, findings=(unclear(), silent()), pictures=(), curves=(), skipped=())
+    return replace(
+        faces_leak(), verdict=Verdict.UNCLEAR, findings=(unclear(), silent()), pictures=(), curves=(), skipped=()
+    )
 
 
 def broken() -> Report:

@@ -1,4 +1,4 @@
-"""Serve skops files through MLflow's own scoring server; run with the servers' Python, as `PORT NAME=FILE:FUNCTION ...`."""
+"""Serve skops files through MLflow's own scoring server: `python serve_mlflow.py PORT NAME=FILE:FUNCTION ...`."""
 
 import sys
 import tempfile
@@ -15,8 +15,6 @@ for argument in sys.argv[2:]:
     name, _, source = argument.partition("=")
     file, _, function = source.partition(":")
     folder = tempfile.mkdtemp() + "/model"
-    mlflow.sklearn.save_model(
-        io.load(file), folder, pyfunc_predict_fn=function, pip_requirements=["scikit-learn"]
-    )  # as the guide says
+    mlflow.sklearn.save_model(io.load(file), folder, pyfunc_predict_fn=function, pip_requirements=["scikit-learn"])
     served.mount(f"/{name}", scoring_server.init(mlflow.pyfunc.load_model(folder)))
 uvicorn.run(served, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")

@@ -88,7 +88,7 @@ def audit(
     """
     from safelight.cli.build import build
     from safelight.cli.history import audited_before, remember
-    from safelight.report.terminal import render
+    from safelight.report.terminal import show
     from safelight.runner import Profile
     from safelight.runner import audit as run_audit
 
@@ -120,8 +120,7 @@ def audit(
     if json:
         print((out / "report.json").read_text(encoding="utf-8"))
     else:
-        colour = sys.stdout.isatty() and not no_color and "NO_COLOR" not in os.environ
-        print(render(report, str(out / "report.html"), colour))
+        show(report, out / "report.html", color=not no_color)
     return 0 if exit_zero else exit_code(report)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ def _target(config: Config, inputs: Images | Table, classes: tuple[str, ...], ma
             "timeout": table.timeout,
             "allowed": may_test,
         }
-    return load_target(
+    target = load_target(
         table.model,
         trusted=table.trusted,
         folder=config.folder,
@@ -91,6 +91,7 @@ def _target(config: Config, inputs: Images | Table, classes: tuple[str, ...], ma
         name=table.name,
         **options,
     )
+    return target if table.name is None else replace(target, name=table.name)
 
 
 def _recipe(config: Config, inputs: Images | None) -> Recipe | None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-
-from safelight.errors import InputError
 
 
 def report(folder: Path, *, out: Path | None = None) -> int:
@@ -15,18 +12,9 @@ def report(folder: Path, *, out: Path | None = None) -> int:
         folder: what `safelight audit --out` wrote.
         out: a file (.html, .json or .md) or a folder; the same folder when left out.
     """
-    from safelight.report.document import from_document
-    from safelight.report.terminal import render
+    from safelight.report.document import read
+    from safelight.report.terminal import show
 
-    path = folder / "report.json"
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"There is no {path}; name the folder that `safelight audit --out` wrote.") from None
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path} is not valid JSON ({error}); run the audit again.") from None
-    loaded = from_document(document, folder)
-    where = out or folder
-    loaded.save(where)
-    print(render(loaded, str(where / "report.html" if where.is_dir() else where), False))
+    loaded = read(folder / "report.json")
+    show(loaded, loaded.save(out or folder))
     return 0

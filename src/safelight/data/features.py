@@ -17,12 +17,13 @@ SIDE = 16
 """Pictures are shrunk to this many pixels a side before their principal components are taken."""
 
 
-def blind_features(records: Records, rng: Generator, components: int = 50, waves: int = 200) -> Array:
-    """Return (n, features) float64, each column with mean 0 and variance 1 (or 0 where it does not vary).
+def blind_features(records: Records, rng: Generator, components: int = 50, waves: int = 100) -> Array:
+    """Return (n, features) float64: columns of mean 0, of variance 1 where plain and 1/4 where random.
 
     Inputs and labels, in plain form, and then random Fourier features of these (Rahimi and Recht 2007, "Random
-    features for large-scale kernel machines"), at the length scale at which records differ. Nothing here knows who
-    is a member.
+    features for large-scale kernel machines"), around the length scale at which records differ. The random ones see
+    shifts that no plain feature shows alone; they are smaller, so that a ridge regression believes the plain ones
+    first. Nothing here knows who is a member.
 
     Args:
         components: principal components of a picture; at most a tenth of the records.
@@ -30,11 +31,11 @@ def blind_features(records: Records, rng: Generator, components: int = 50, waves
     """
     inputs = table_features(records.x) if records.is_table else picture_features(records.x, components)
     plain = standardised(np.hstack([inputs, _label_features(records.y)]))
-    # Half the typical squared distance between two standardised records is the number of columns that vary.
+    # Two standardised records typically lie the root of twice the number of varying columns apart.
     scale = np.sqrt(2.0 * max(1, np.count_nonzero(plain.std(axis=0))))
     directions = rng.standard_normal((plain.shape[1], waves)) / scale * rng.choice([0.5, 1.0, 2.0], size=waves)
     phases = rng.uniform(0, 2 * np.pi, size=waves)
-    return standardised(np.hstack([plain, np.cos(plain @ directions + phases)]))
+    return np.hstack([plain, 0.5 * standardised(np.cos(plain @ directions + phases))])
 
 
 def table_features(frame: pd.DataFrame) -> Array:

@@ -60,7 +60,8 @@ def blind_gate(
 
     Ridge regression on random features predicts membership; the records of one person, and copies of one record, are
     never on both sides of a fold. The AUC compares members and nonmembers within each fold. It is compared with the
-    AUCs of random splits of the same kind (`shuffled`). Ridge is linear in the membership it is fitted to, so all
+    AUCs of random splits of the same kind (`shuffled`; within classes where no person is known and every class holds
+    its exact share of members). Ridge is linear in the membership it is fitted to, so all
     these splits share one matrix product.
 
     `detectable` is the 99 % point of the AUCs of random splits plus 0.84 of their standard deviations: by a normal
@@ -81,13 +82,15 @@ def blind_gate(
     order = rng.permutation(len(members) + len(nonmembers))[:most]
     records = concat([members, nonmembers]).take(order)
     member = order < len(members)
-    person = _numbered_people(records)
-    if _ways(member, person) < np.log(1 / LEVEL):
+    person = None if records.person is None else _numbered(records.person)
+    # Rows drawn within classes stay within them; then no random split has another label mix, and none is compared.
+    unit = _numbered(records.y) if person is None and _drawn_within_class(member, records.y) else person
+    if _ways(member, unit) <= np.log(1 / LEVEL):
         return _not_run("there are too few people to deal anew into members and nonmembers")
     fold = deal_folds(copies(records, person), folds, rng)
     if len(np.unique(fold)) < 2:
         return _not_run("all records belong to one person or are copies of one record")
-    membership = np.column_stack([member, shuffled(member, person, permutations, rng)])
+    membership = np.column_stack([member, shuffled(member, unit, permutations, rng)])
     aucs = fold_aucs(out_of_fold(blind_features(records, rng), membership, fold), membership, fold)
     if np.isnan(aucs).any():
         return _not_run("members and nonmembers never fall into one fold; they are too few people")
@@ -105,7 +108,7 @@ def blind_gate(
 
 
 def shuffled(member: Array, person: Array | None, times: int, rng: Generator) -> Array:
-    """Return memberships (n, times) of random splits of the same kind as `member` (n,) bool.
+    """Return memberships (n, times) of random splits of the same kind as `member` (n,) bool; person (n,) from 0.
 
     - No person known: any rows may be members.
     - Every person on one side: whole persons change sides, as many as before.
@@ -114,14 +117,14 @@ def shuffled(member: Array, person: Array | None, times: int, rng: Generator) ->
     """
     if person is None:
         return rng.permuted(np.tile(member[:, None], (1, times)), axis=0)
-    rows, inside, ofs = _sides(member, person)
+    rows, inside, groups = _sides(member, person)
     result = np.empty((len(member), times), dtype=bool)
     split = (inside > 0) & (inside < rows)
     for who in np.flatnonzero(split):
         mine = np.flatnonzero(person == who)
         result[mine] = rng.permuted(np.tile(member[mine][:, None], (1, times)), axis=0)
     whole = np.empty((len(rows), times), dtype=bool)
-    for people in ofs:
+    for people in groups:
         whole[people] = rng.permuted(np.tile((inside[people] > 0)[:, None], (1, times)), axis=0)
     alone = ~split[person]
     result[alone] = whole[person[alone]]
@@ -210,10 +213,17 @@ def fold_aucs(scores: Array, membership: Array, fold: Array) -> Array:
     return np.divide(won, pairs, out=np.full(len(scores), np.nan), where=pairs > 0)
 
 
-def _numbered_people(records: Records) -> Array | None:
-    if records.person is None:
-        return None
-    return np.unique(np.asarray(records.person).astype(str), return_inverse=True)[1].reshape(-1)
+def _drawn_within_class(member: Array, y: Array) -> bool:
+    """Whether every class holds its share of members to within one record."""
+    if np.asarray(y).dtype.kind == "f":
+        return False
+    label = _numbered(y)
+    expected = np.bincount(label) * member.mean()
+    return bool((np.abs(np.bincount(label, weights=member) - expected) <= 1).all())
+
+
+def _numbered(names: Array) -> Array:
+    return np.unique(np.asarray(names).astype(str), return_inverse=True)[1].reshape(-1)
 
 
 def _not_run(why: str) -> GateResult:

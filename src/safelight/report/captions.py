@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from safelight.measures.base import Measurement
-from safelight.report import claims, plain, words
+from safelight.report import numbers, plain, words
 from safelight.report.model import Curve, Pictures, Report, Roc
 from safelight.verdict.finding import Finding, Status
 
 
 def coins(report: Report) -> str:
     """Say what the dot plot of coin guesses shows."""
-    drawn = [finding for finding in report.findings if (made := claims.coins_of(finding)) and made.chance is not None]
+    drawn = [finding for finding in report.findings if (made := numbers.coins_of(finding)) and made.chance is not None]
     beyond = [finding.code for finding in drawn if finding.status is Status.LEAK]
     text = "Each mark is the share of hidden secrets that one attack guessed right; the grey band is what luck gives."
     if not beyond:
@@ -30,10 +30,8 @@ def roc(roc: Roc) -> str:
     if not reachable:
         return grey
     fpr, tpr = reachable[0]
-    return (
-        f"While {plain.in_100(fpr)} others are wrongly accused, {roc.code} recognises {plain.in_100(tpr)} training records. "
-        + grey
-    )
+    found = f"{roc.code} recognises {plain.in_100(tpr)} training records"
+    return f"While {plain.in_100(fpr)} others are wrongly accused, {found}. {grey}"
 
 
 def curve(curve: Curve, finding: Finding | None) -> str:
@@ -43,7 +41,7 @@ def curve(curve: Curve, finding: Finding | None) -> str:
         text = f"{curve.code} does not beat luck with any number of queries tried."
     else:
         text = f"{curve.code} beats luck from {plain.several(enough, 'query', 'queries')} a secret on."
-    budget = claims.per_secret(finding) if finding is not None else None
+    budget = numbers.per_secret(finding) if finding is not None else None
     if budget is None:
         return text
     return f"{text} The dashed line is the budget: {plain.count(budget)} a secret."
@@ -52,7 +50,7 @@ def curve(curve: Curve, finding: Finding | None) -> str:
 def finding_of(report: Report, code: str) -> Finding | None:
     """Return the finding of an attack that rests on coins, else its first one, else None."""
     found = [finding for finding in report.findings if finding.code == code]
-    return next((finding for finding in found if claims.coins_of(finding)), found[0] if found else None)
+    return next((finding for finding in found if numbers.coins_of(finding)), found[0] if found else None)
 
 
 def pictures(pictures: Pictures, shown: int) -> str:
@@ -72,7 +70,7 @@ def pictures(pictures: Pictures, shown: int) -> str:
 
 
 def rows(rows: Mapping[str, tuple[Measurement, ...]]) -> str:
-    """Say whether members, nonmembers and imputation differ: a training leak, a pattern of the population, or neither."""
+    """Say what the rows tell: a training leak, a pattern of the whole population, or neither."""
     members, others, imputed = (_balance(rows.get(name, ())) for name in ("members", "nonmembers", "imputation"))
     if members is None or others is None or imputed is None:
         return ""

@@ -1,13 +1,13 @@
-"""Charts as SVG text to write into a page: no script, no font file, the page's own colours, the same bytes each time."""
+"""Charts as SVG text to write into a page: no script, no font file, the page's own colours, fixed bytes."""
 
 from __future__ import annotations
 
 import io
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from safelight.report import claims
+from safelight.report import numbers
 from safelight.report.model import Curve, Roc
 from safelight.verdict.finding import Finding, Status
 
@@ -24,14 +24,14 @@ _VARIABLES = {
     _LINE: "var(--line)",
 }
 _MARKERS = {Status.LEAK: "^", Status.UNCLEAR: "D", Status.NONE: "o", Status.NOT_RUN: "x"}
-_WIDTH, _POINT = 4.8, 9.0
+_WIDTH, _POINT = 4.8, 10.0
 
 
 def coins(findings: tuple[Finding, ...]) -> str:
     """Draw each attack's share of right guesses with its interval over the band that luck gives; "" without any."""
     from scipy.stats import binom
 
-    rows = [(item, made) for item in findings if (made := claims.coins_of(item)) and made.chance is not None]
+    rows = [(item, made) for item in findings if (made := numbers.coins_of(item)) and made.chance is not None]
     if not rows:
         return ""
 
@@ -157,7 +157,7 @@ def _svg(name: str, draw: Callable[[Axes], None], height: float, title: str) -> 
     import matplotlib
     from matplotlib.figure import Figure
 
-    settings = {
+    settings: Any = {
         "svg.fonttype": "none",
         "svg.hashsalt": name,
         "text.parse_math": False,

@@ -1,4 +1,4 @@
-"""How far the audit itself can be trusted, in words: the sanity ladder, the blind gate, the likeness of retrained models."""
+"""How far the audit itself can be trusted, in words: sanity ladder, blind gate, likeness of retrained models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from safelight.report import plain
 from safelight.report.model import Gate, Likeness, Report, Rung
 from safelight.verdict.finding import Status
 
-_RUNGS = {
+_RUNGS: dict[str, str] = {
     Role.NEVER_SAW: "models trained on other records",
     Role.UNTRAINED: "a model with random starting weights",
     Role.PERMUTED: "a model trained on shuffled labels",
@@ -20,13 +20,13 @@ _RUNGS = {
 
 def place(rung: Rung) -> str:
     """Name the place where a rung stands, in plain words."""
-    return plain.sentence(_RUNGS[Role(rung.role)] if rung.role in list(Role) and rung.role in _RUNGS else rung.role)
+    return plain.sentence(_RUNGS.get(rung.role, rung.role))
 
 
 def must_be_seen(rung: Rung) -> bool:
     """Whether the attack has to succeed here; elsewhere it has to stay at chance.
 
-    A model trained on shuffled labels still memorises its records, so there every attack but class inversion must succeed.
+    A model trained on shuffled labels still memorises its records: there all but class inversion must succeed.
     """
     return rung.role == Role.PLANTED or (rung.role == Role.PERMUTED and not rung.code.startswith("V"))
 
@@ -77,13 +77,14 @@ def gate(gate: Gate | None) -> str:
 
 
 def likeness(report: Report) -> str:
-    """Say whether what was found on retrained models bears on the given one; "" when nothing rests on retrained models."""
+    """Say whether what was found on retrained models bears on the given one; "" when nothing was found on them."""
     on_recipe = [item for item in report.findings if item.about == "recipe" and item.status is not Status.NOT_RUN]
     if not on_recipe:
         return ""
     alike = report.likeness
     if alike is None or alike.alike is None:
-        return "Whether the given model is like the retrained ones could not be told, so these findings are about the recipe only."
+        unknown = "Whether the given model is like the retrained ones could not be told"
+        return f"{unknown}, so these findings are about the recipe only."
     numbers = _accuracies(alike)
     if alike.alike:
         return f"The given model is like the retrained ones{numbers}, so what holds for them bears on it too."

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from safelight.measures.base import Measurement
 from safelight.report import plain
+from safelight.report.numbers import NOUN, NOUNS, at_false_alarms, coins_of, value
 from safelight.threat import Access, Knows, ThreatModel
 from safelight.verdict.finding import Finding, Status
-
-_NOUN = {"record": "record", "person": "person", "class": "class", "attribute": "record"}
-_NOUNS = {"record": "records", "person": "people", "class": "classes", "attribute": "records"}
 
 _GIVES_AWAY = {
     "record": "which single records were in its training data",
@@ -35,59 +31,6 @@ _BOUNDARY = {
 }
 
 
-@dataclass(frozen=True)
-class Coins:
-    """The coin guesses of a finding.
-
-    Attributes:
-        right, guesses, secrets: right guesses, of all guesses, on so many hidden secrets.
-        chance: share that luck alone gets right, in (0, 1), or None when the finding does not say.
-        low, high: interval of the hit rate, or None.
-    """
-
-    right: int
-    guesses: int
-    secrets: int
-    chance: float | None
-    low: float | None
-    high: float | None
-
-    @property
-    def rate(self) -> float:
-        return self.right / self.guesses
-
-    @property
-    def by_luck(self) -> str:
-        """Say how many right guesses luck gives; "" when it is not known."""
-        return "" if self.chance is None else f"luck alone gives about {plain.count(round(self.chance * self.guesses))}"
-
-
-def value(finding: Finding, name: str) -> float | None:
-    """Return the value of a measurement, or None."""
-    measurement = finding.number(name)
-    return None if measurement is None else measurement.value
-
-
-def coins_of(finding: Finding) -> Coins | None:
-    """Return the coin guesses that a finding rests on, or None."""
-    right, secrets = value(finding, "coins_correct"), value(finding, "coins")
-    guesses = value(finding, "guesses") or secrets
-    if right is None or secrets is None or not guesses:
-        return None
-    success = finding.number("success")
-    if success is None:
-        return Coins(int(right), int(guesses), int(secrets), None, None, None)
-    return Coins(int(right), int(guesses), int(secrets), success.control, success.low, success.high)
-
-
-def per_secret(finding: Finding) -> float | None:
-    """Return how many queries of one attack's budget fall on one secret, or None without a limit or coins."""
-    coins = coins_of(finding)
-    if coins is None or finding.threat.queries is None or finding.threat.access is Access.WEIGHTS:
-        return None
-    return finding.threat.queries * max(finding.runs, 1) / coins.secrets
-
-
 def subject(finding: Finding) -> str:
     """Say whom the finding is about: the model that was given, or any model trained the same way."""
     return "this model" if finding.about == "model" else "a model trained this way"
@@ -96,7 +39,7 @@ def subject(finding: Finding) -> str:
 def what(finding: Finding) -> str:
     """Say what is given away, or looked for."""
     if finding.claim == "membership":
-        return f"whether a {_NOUN[finding.unit]} was in its training data"
+        return f"whether a {NOUN[finding.unit]} was in its training data"
     return _GIVES_AWAY.get(finding.claim, f"something about its training data ({finding.claim})")
 
 
@@ -157,18 +100,18 @@ def size(finding: Finding) -> str:
     return text + "."
 
 
-def would_have_seen(finding: Finding, policy: Mapping[str, Any]) -> str:
+def would_have_seen(finding: Finding, policy: Mapping[str, Any], name: str = "this attack") -> str:
     """Say what the audit would have noticed; "" unless the claim ended as "no leak found" and its numbers bear it."""
     if finding.status is not Status.NONE:
         return ""
     coins, look_for = coins_of(finding), policy.get("look_for")
     smallest = value(finding, "success_detectable")
     if coins is not None and look_for is not None and (smallest is None or smallest <= look_for):
-        return f"Had this attack been right on {plain.of(look_for)} secrets, we would have seen it."
-    tpr = _at_false_alarms(finding)
+        return f"Had {name} been right on {plain.of(look_for)} secrets, we would have seen it."
+    tpr = at_false_alarms(finding)
     if tpr is not None and tpr[1].floor is not None:
         return (
-            f"Had this attack recognised {plain.in_100(tpr[1].floor)} training {_NOUNS[finding.unit]} while wrongly "
+            f"Had {name} recognised {plain.in_100(tpr[1].floor)} training {NOUNS[finding.unit]} while wrongly "
             f"accusing {plain.in_100(tpr[0])} others, we would have seen it."
         )
     return ""
@@ -213,34 +156,6 @@ def accepted(finding: Finding) -> str:
     return f"Accepted by the owner: {plain.sentence(finding.accepted)}" if finding.accepted else ""
 
 
-def carrying(finding: Finding) -> Measurement | None:
-    """Return the measurement that carries a finding: hit rate, recognised members, recognised pictures, or AUC."""
-    tpr = _at_false_alarms(finding)
-    found = [finding.number("success"), tpr[1] if tpr else None, finding.number("rank1"), finding.number("auc")]
-    return next((item for item in found if item is not None and item.value is not None), None)
-
-
-def headline_number(finding: Finding) -> tuple[str, str]:
-    """Return the one number that carries a finding and the words beside it; ("", "") when there is none."""
-    coins = coins_of(finding)
-    if coins is not None:
-        luck = f"; {coins.by_luck}" if coins.by_luck else ""
-        return f"{plain.count(coins.right)} of {plain.count(coins.guesses)}", f"secrets guessed right{luck}"
-    carrier = carrying(finding)
-    if carrier is None:
-        return "", ""
-    if carrier.name == "success":
-        return plain.in_100(carrier.value), "secrets guessed right"
-    if carrier.name == "rank1":
-        control = "" if carrier.control is None else f"; from models that never saw them: {plain.in_100(carrier.control)}"
-        return plain.in_100(carrier.value), f"rebuilt pictures recognised by a matcher{control}"
-    if carrier.name == "auc":
-        told = "pairs ranked right" if finding.claim == "attribute" else "pairs of a training record and another told apart"
-        return plain.in_100(carrier.value), f"{told}; luck gives 50"
-    alarms = plain.in_100(float(carrier.name.removeprefix("tpr_at_fpr_")))
-    return plain.in_100(carrier.value), f"training {_NOUNS[finding.unit]} recognised, while {alarms} others are wrongly accused"
-
-
 def attacker(threat: ThreatModel) -> str:
     """Say what this attacker sees, may send and knows."""
     sees = {
@@ -277,14 +192,14 @@ def _coins(finding: Finding) -> str:
 
 
 def _recognised_members(finding: Finding) -> str:
-    tpr = _at_false_alarms(finding)
+    tpr = at_false_alarms(finding)
     if tpr is None:
         return ""
     alarms, found = tpr
     if found.value is None:
-        return f"There are too few other {_NOUNS[finding.unit]} to measure at {plain.in_100(alarms)} false alarms."
+        return f"There are too few other {NOUNS[finding.unit]} to measure at {plain.in_100(alarms)} false alarms."
     spread = plain.between(found.low, found.high)
-    text = f"It recognises {plain.in_100(found.value)} training {_NOUNS[finding.unit]}"
+    text = f"It recognises {plain.in_100(found.value)} training {NOUNS[finding.unit]}"
     text += f" (very likely {spread})" if spread else ""
     return f"{text} while {plain.in_100(alarms)} others are wrongly accused."
 
@@ -295,7 +210,7 @@ def _pairs(finding: Finding) -> str:
         return ""
     if finding.claim == "attribute":
         return f"Ranking the secret values, it puts the right one of a pair first in {plain.in_100(auc.value)} cases."
-    noun = _NOUN[finding.unit]
+    noun = NOUN[finding.unit]
     text = f"Shown one training {noun} and one other, it picks the right one in {plain.in_100(auc.value)} pairs"
     spread = plain.between(auc.low, auc.high)
     return f"{text} (very likely {spread}; luck gives 50)." if spread else f"{text} (luck gives 50)."
@@ -317,15 +232,6 @@ def _balanced(finding: Finding) -> str:
     if gmean is None or gmean.value is None:
         return ""
     text = f"Its balanced hit rate (G-mean) is {plain.number(gmean.value)}"
-    return text + ("." if gmean.control is None else f"; guessing without the model gives {plain.number(gmean.control)}.")
-
-
-def _at_false_alarms(finding: Finding) -> tuple[float, Measurement] | None:
-    """Return (false-alarm rate, measurement) of the operating point to speak of: the rarest that has a digit."""
-    points = [
-        (float(item.name.removeprefix("tpr_at_fpr_")), item)
-        for item in finding.measured
-        if item.name.startswith("tpr_at_fpr_")
-    ]
-    measured = [point for point in points if point[1].value is not None]
-    return min(measured or points, key=lambda point: point[0]) if points else None
+    return text + (
+        "." if gmean.control is None else f"; guessing without the model gives {plain.number(gmean.control)}."
+    )

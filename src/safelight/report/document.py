@@ -1,4 +1,4 @@
-"""report.json: the report as plain values, and back. No clock and no NaN in it; report.schema.json says what it holds."""
+"""report.json: the report as plain values, and back. No clock and no NaN in it; report.schema.json describes it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ def from_document(document: Mapping[str, Any], folder: Path) -> Report:
     try:
         return _report(document, folder)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"report.json cannot be read ({type(error).__name__}: {error}); audit again to write it.") from None
+        raise InputError(
+            f"report.json cannot be read ({type(error).__name__}: {error}); audit again to write it."
+        ) from None
 
 
 def read(path: Path) -> Report:

@@ -22,10 +22,14 @@ def frame(report: Report) -> DataFrame:
     rows = []
     for finding in report.findings:
         facts = {name: getattr(finding, name) for name in _OF_FINDING}
-        facts |= {"status": str(finding.status), "access": finding.threat.access.word, "queries": finding.threat.queries}
+        facts |= {
+            "status": str(finding.status),
+            "access": finding.threat.access.word,
+            "queries": finding.threat.queries,
+        }
         facts |= {"p": finding.p, "seed": finding.seed, "accepted": finding.accepted}
-        for measurement in finding.measured or (Measurement("", None),):
-            rows.append(facts | dict(zip(_OF_NUMBER, astuple(measurement), strict=True)))
+        measured = finding.measured or (Measurement("", None),)
+        rows += [facts | dict(zip(_OF_NUMBER, astuple(item), strict=True)) for item in measured]
     columns = [*_OF_FINDING, "access", "queries", "p", "seed", "accepted", *_OF_NUMBER]
     numbers = dict.fromkeys(("p", "value", "low", "high", "floor", "control"), "float64")
     return pd.DataFrame(rows, columns=columns).astype({**numbers, "queries": "Int64"})

@@ -1,4 +1,4 @@
-"""The page: one HTML file, no script, no network, small enough to mail. The template prints; all words are made here."""
+"""The page: one HTML file, no script, no network, small enough to mail. The template prints, Python speaks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from safelight.measures.base import Measurement
-from safelight.report import captions, charts, checks, claims, document, pictures, plain, vocabulary, words
+from safelight.report import captions, charts, checks, claims, document, numbers, pictures, plain, vocabulary, words
 from safelight.report.model import Report
 from safelight.verdict.finding import Finding, Status
 
@@ -80,9 +80,11 @@ def environment() -> Environment:
     """Return the templates of this folder; whatever they print is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    made = Environment(
         loader=PackageLoader("safelight.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    made.filters["sentence"] = plain.sentence
+    return made
 
 
 @cache
@@ -105,7 +107,7 @@ def drawings(report: Report) -> list[Drawing]:
         )
     for number, curve in enumerate(report.curves):
         finding = captions.finding_of(report, curve.code)
-        budget = claims.per_secret(finding) if finding is not None else None
+        budget = numbers.per_secret(finding) if finding is not None else None
         svg = charts.curve(curve, budget, number)
         made.append(Drawing(f"{curve.code}: leak against queries", Markup(svg), captions.curve(curve, finding)))
     return made
@@ -117,15 +119,13 @@ def picture_groups(report: Report, room: int) -> list[dict[str, Any]]:
     for group in report.pictures:
         rows = pictures.triplets(group, room // len(report.pictures))
         wide = 5.5 * (1 + (group.control is not None) + (group.nearest is not None)) + 1
-        groups.append(
-            {"code": group.code, "rows": rows, "wide": wide, "caption": captions.pictures(group, len(rows))}
-        )
+        groups.append({"code": group.code, "rows": rows, "wide": wide, "caption": captions.pictures(group, len(rows))})
     return groups
 
 
 def finding_view(finding: Finding, report: Report) -> dict[str, Any]:
     """Return what the page prints of one finding."""
-    value, label = claims.headline_number(finding)
+    value, label = numbers.headline_number(finding)
     who = finding.who or claims.attacker(finding.threat)
     return {
         "code": finding.code,
@@ -164,7 +164,7 @@ def _number(item: Measurement) -> dict[str, str]:
 
 def _facts(finding: Finding, report: Report) -> str:
     facts = [f"The attacker {claims.attacker(finding.threat)}"]
-    secret = claims.per_secret(finding)
+    secret = numbers.per_secret(finding)
     if secret is not None:
         facts.append(f"That is {plain.count(secret)} queries a secret.")
     if finding.p is not None:

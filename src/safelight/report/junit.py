@@ -14,7 +14,7 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 def to_junit(report: Report) -> str:
-    """Return the XML: what the policy forbids is a failure, "not run" is skipped, a broken or stopped audit an error."""
+    """Return the XML: what the policy forbids is a failure, "not run" a skip, a broken or stopped audit an error."""
     failed = failing(report, str(report.policy.get("fail_on", "leak")))
     suite = ET.Element("testsuite", name=_printable(f"safelight {report.target}"))
     for finding in report.findings:
@@ -26,7 +26,9 @@ def to_junit(report: Report) -> str:
         )
         text = _printable(claims.whole(finding, report.policy))
         if any(finding is item for item in failed):
-            ET.SubElement(case, "failure", message=_printable(claims.opening(finding)), type=str(finding.status)).text = text
+            ET.SubElement(
+                case, "failure", message=_printable(claims.opening(finding)), type=str(finding.status)
+            ).text = text
         elif finding.status is Status.NOT_RUN:
             ET.SubElement(case, "skipped", message=_printable(finding.reason))
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from safelight.report import claims, plain, vocabulary, words
+from safelight.report import claims, numbers, plain, vocabulary, words
 from safelight.report.model import Report
 
 
@@ -25,13 +25,16 @@ def markdown(report: Report) -> str:
         lines += [_row(report, number) for number in range(len(report.findings))]
         lines.append("")
     lines += ["## What was not tested, and why", "", _escaped(plain.sentence(words.tested(report))), ""]
-    lines += [f"- **{_escaped(item.code)}** {_escaped(item.title)}: {_escaped(item.reason)}" for item in words.not_tested(report)]
+    lines += [
+        f"- **{_escaped(item.code)}** {_escaped(item.title)}: {_escaped(item.reason)}"
+        for item in words.not_tested(report)
+    ]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _row(report: Report, number: int) -> str:
     finding = report.findings[number]
-    value, label = claims.headline_number(finding)
+    value, label = numbers.headline_number(finding)
     cells = [
         f"{vocabulary.SHAPES[finding.status]} {finding.status}" + (" (accepted)" if finding.accepted else ""),
         _escaped(f"{finding.code} {finding.title}"),

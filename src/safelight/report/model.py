@@ -213,8 +213,8 @@ class Report:
     def save(self, path: str | PathLike[str]) -> Path:
         """Write the report and return what was written.
 
-        A name that ends in .html, .json, .md, .sarif or .xml (JUnit) is written as that; any other name is a folder that
-        gets report.html, report.json and evidence/pictures.npz.
+        A name that ends in .html, .json, .md, .sarif or .xml (JUnit) is written as that; any other name is a folder
+        that gets report.html, report.json and evidence/pictures.npz.
 
         Raises:
             InputError: the name ends in something else, or the file cannot be written.

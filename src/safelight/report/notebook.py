@@ -10,18 +10,6 @@ from safelight.report.model import Report
 LIMIT = 60 * 1024
 """Bytes that a fragment may have; charts and pictures that do not fit are left to the page."""
 
-_TEMPLATE = """{% import "parts.html" as parts -%}
-<div class="safelight"><style>{{ css }}</style><div class="sheet">
-{{ parts.verdict(opening, shape, 2) }}
-{{ parts.cards(cards) }}
-{% if findings %}{{ parts.overview(findings) }}{% endif %}
-{% if drawings %}{{ parts.charts(drawings) }}{% endif %}
-{% for group in pictures %}<h3>What {{ group.code }} rebuilt</h3><p>{{ group.caption }}</p>{{ parts.triplets(group) }}{% endfor %}
-<h3>What was not tested, and why</h3><p>{{ tested }}</p>
-{% if untested %}{{ parts.untested(untested) }}{% endif %}
-<p class="quiet small">{{ ladder }} {{ left_out }}</p>
-</div></div>"""
-
 
 def fragment(report: Report) -> str:
     """Return HTML of less than 60 KiB: verdict, cards, findings, then as many charts and pictures as fit."""
@@ -43,10 +31,10 @@ def fragment(report: Report) -> str:
 
 
 def _render(report: Report, drawings: list[html.Drawing], pictures: list[dict[str, object]], missing: int) -> str:
-    left_out = f"{plain.several(missing, 'more chart is', 'more charts are')} on the page: report.save(\"report.html\")."
+    left_out = f'{plain.several(missing, "more chart is", "more charts are")} on the page: report.save("report.html").'
     return (
         html.environment()
-        .from_string(_TEMPLATE)
+        .get_template("notebook.html")
         .render(
             css=Markup(html.css()),
             opening=words.opening(report),

@@ -112,7 +112,9 @@ def read_pictures(folder: Path) -> tuple[Pictures, ...]:
             arrays = {name: file[name] for name in file.files}
         return tuple(_group(arrays, number) for number in range(sum(name.endswith("_code") for name in arrays)))
     except (ValueError, KeyError, OSError, BadZipFile) as error:
-        raise InputError(f"{path} cannot be read as pictures ({error}); run the audit again to write it anew.") from None
+        raise InputError(
+            f"{path} cannot be read as pictures ({error}); run the audit again to write it anew."
+        ) from None
 
 
 def _group(arrays: dict[str, Array], number: int) -> Pictures:

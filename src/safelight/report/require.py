@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from safelight.errors import InputError, PolicyFailed, did_you_mean
-from safelight.report import claims, plain, vocabulary, words
+from safelight.report import numbers, plain, vocabulary, words
 from safelight.report.model import Report
 from safelight.verdict.finding import Finding, Status, Verdict
 
@@ -18,7 +18,9 @@ def require(report: Report, policy: Any = None) -> None:
     if level not in _LEVELS:
         raise InputError(f"fail_on is {level!r}; use one of {', '.join(_LEVELS)}.{did_you_mean(level, _LEVELS)}")
     if report.verdict is Verdict.BROKEN:
-        raise PolicyFailed(f"The audit of {report.target} is broken ({plain.bare(report.broken)}); mend it and audit again.")
+        raise PolicyFailed(
+            f"The audit of {report.target} is broken ({plain.bare(report.broken)}); mend it and audit again."
+        )
     failed = failing(report, level)
     if failed:
         raise PolicyFailed(_sentence(failed[0], len(failed) - 1))
@@ -34,8 +36,8 @@ def failing(report: Report, level: str) -> tuple[Finding, ...]:
 
 
 def _sentence(finding: Finding, others: int) -> str:
-    value, label = claims.headline_number(finding)
-    carrier = claims.carrying(finding)
+    value, label = numbers.headline_number(finding)
+    carrier = numbers.carrying(finding)
     interval = vocabulary.interval(carrier) if carrier is not None else ""
     number = f": {value} {label}" if value else ""
     number += f", {vocabulary.term(carrier.name).label} {interval}" if carrier is not None and interval else ""

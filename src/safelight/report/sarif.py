@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+from urllib.parse import quote
 
 from safelight.report import claims
 from safelight.report.model import Report
@@ -26,10 +26,8 @@ def to_sarif(report: Report) -> str:
         rules.setdefault(finding.code, _rule(finding))
     codes = list(rules)
     driver: dict[str, Any] = {"name": "safelight", "rules": list(rules.values())}
-    try:
-        driver["version"] = version("safelight")
-    except PackageNotFoundError:
-        driver["version"] = report.versions.get("safelight", "0")
+    if "safelight" in report.versions:
+        driver["version"] = report.versions["safelight"]
     log = {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -70,6 +68,4 @@ def _result(finding: Finding, rule: int, report: Report) -> dict[str, Any]:
 
 
 def _uri(name: str) -> str:
-    from urllib.parse import quote
-
     return quote(name, safe="/:._-")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from safelight.errors import InputError, did_you_mean
@@ -48,9 +49,13 @@ def _written(path: Path, text: str) -> Path:
         partial.write_text(text, "utf-8", newline="\n")
         partial.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise _refused(path, error) from None
     return path
 
 
 def _refused(path: Path, error: OSError) -> InputError:
-    return InputError(f"{path} cannot be written ({error.strerror or error}); free space there or choose another folder.")
+    return InputError(
+        f"{path} cannot be written ({error.strerror or error}); free space there or choose another folder."
+    )

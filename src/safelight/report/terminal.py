@@ -6,7 +6,7 @@ import textwrap
 from pathlib import Path
 from typing import IO
 
-from safelight.report import claims, plain, vocabulary, words
+from safelight.report import numbers, plain, vocabulary, words
 from safelight.report.model import Report
 from safelight.verdict.finding import Finding, Status, Verdict
 
@@ -45,7 +45,9 @@ def _rows(report: Report, path: Path | None) -> list[tuple[str, str]]:
     if missing:
         named = "; ".join(f"{item.code}: {plain.bare(item.reason)}" for item in missing[:2])
         more = f"; and {len(missing) - 2} more, all in the report" if len(missing) > 2 else ""
-        rows.append(("Not run", f"{plain.several(len(missing), 'claim or attack', 'claims or attacks')}. {named}{more}."))
+        rows.append(
+            ("Not run", f"{plain.several(len(missing), 'claim or attack', 'claims or attacks')}. {named}{more}.")
+        )
     rows.append(("Next", _next(report, path)))
     return rows
 
@@ -58,8 +60,8 @@ def worst(report: Report) -> tuple[Finding, ...]:
 
 
 def _brief(finding: Finding) -> str:
-    value, label = claims.headline_number(finding)
-    carrier = claims.carrying(finding)
+    value, label = numbers.headline_number(finding)
+    carrier = numbers.carrying(finding)
     interval = vocabulary.interval(carrier) if carrier is not None else ""
     parts = [f"{vocabulary.SHAPES[finding.status]} {finding.code} {finding.title} ({finding.claim}, {finding.about})"]
     parts.append(" ".join(part for part in (value, label, interval) if part) or plain.bare(finding.reason))
@@ -74,7 +76,7 @@ def _next(report: Report, path: Path | None) -> str:
     steps = [f"safelight explain {item.code}" for item in worst(report)[:1]]
     if report.verdict is Verdict.INCOMPLETE:
         steps.append("the same command with --resume")
-    steps.append("report.save(\"report.html\")" if path is None else str(path))
+    steps.append('report.save("report.html")' if path is None else str(path))
     return " · ".join(steps)
 
 

@@ -29,10 +29,12 @@ class Term:
 
 
 _MEASURES = {
-    "coins": Term("secrets guessed", Kind.COUNT, "how many hidden secrets the attack made a guess on."),
+    "coins": Term("hidden secrets", Kind.COUNT, "how many secrets were drawn by a coin and hidden from the attack."),
     "coins_correct": Term("right guesses", Kind.COUNT, "how many of its guesses were right."),
     "guesses": Term("guesses", Kind.COUNT, "how many secrets the attack chose to guess; it may pass on the others."),
-    "success": Term("hit rate", Kind.RATE, "right guesses divided by all guesses; its control is what luck alone gives."),
+    "success": Term(
+        "hit rate", Kind.RATE, "right guesses divided by all guesses; its control is what luck alone gives."
+    ),
     "success_detectable": Term(
         "smallest hit rate that would be seen",
         Kind.RATE,
@@ -62,20 +64,26 @@ _MEASURES = {
         Kind.RATE,
         "share of rebuilt pictures for which a matcher that is not the audited model names the true one first.",
     ),
-    "rank1_prior": Term("recognised, public prior", Kind.RATE, "the same share for pictures drawn from public data only."),
-    "rank1_start": Term("recognised, start picture", Kind.RATE, "the same share for the picture that the attack began with."),
+    "rank1_prior": Term(
+        "recognised, public prior", Kind.RATE, "the same share for pictures drawn from public data only."
+    ),
+    "rank1_start": Term(
+        "recognised, start picture", Kind.RATE, "the same share for the picture that the attack began with."
+    ),
     "leak_z": Term(
         "difference to control",
         Kind.NUMBER,
         "how far the attack does better than on models without that record or person, in standard steps.",
     ),
-    "gmean": Term("G-mean", Kind.NUMBER, "hit rate balanced over all values: 1 is perfect, 0 means one value is never found."),
+    "gmean": Term(
+        "G-mean", Kind.NUMBER, "hit rate balanced over all values: 1 is perfect, 0 means one value is never found."
+    ),
     "mcc": Term("MCC", Kind.NUMBER, "agreement of guess and truth: 0 is luck, 1 is perfect."),
     "accuracy": Term("accuracy", Kind.RATE, "share of right answers."),
 }
 
 _WORDS = {
-    "coin": "a random choice made before training, such as which of two people is trained on. The attack has to guess it.",
+    "coin": "a random choice made before training, such as which of two people is used. The attack has to guess it.",
     "control": "the same attack where nothing can leak, such as on a model that never saw the record.",
     "floor": "the smallest value that data of this size could have told from none.",
     "member, nonmember": "a record that the model was trained on, and one of the same kind that it never saw.",

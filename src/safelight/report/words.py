@@ -1,10 +1,10 @@
-"""The verdict in words: what was found, how sure that is, what to do first. Every sentence is computed from findings."""
+"""The verdict in words: what was found, how sure that is, what to do first. All of it is computed from findings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from safelight.report import checks, claims, plain
+from safelight.report import checks, claims, numbers, plain
 from safelight.report.model import Curve, Report, Skipped
 from safelight.verdict.finding import Finding, Status, Verdict
 
@@ -55,9 +55,7 @@ def ran(report: Report) -> tuple[Finding, ...]:
 
 def not_tested(report: Report) -> tuple[Skipped, ...]:
     """Return what was not tested and why: claims that could not be run, and attacks that were left out."""
-    missing = [
-        Skipped(finding.code, finding.title, finding.reason) for finding in with_status(report, Status.NOT_RUN)
-    ]
+    missing = [Skipped(finding.code, finding.title, finding.reason) for finding in with_status(report, Status.NOT_RUN)]
     return tuple(dict.fromkeys([*missing, *report.skipped]))
 
 
@@ -77,7 +75,7 @@ def opening(report: Report) -> Opening:
 def tested(report: Report) -> str:
     """Say how much was tested, and how much was not."""
     done, missing = len(ran(report)), len(not_tested(report))
-    text = f"{plain.several(done, 'claim was', 'claims were')} tested"
+    text = f"{plain.several(done, 'claim was', 'claims were') if done else 'No claim was'} tested"
     return f"{text}, {missing} could not be." if missing else f"{text}; none was left out."
 
 
@@ -87,13 +85,15 @@ def cards(report: Report) -> tuple[Card, ...]:
     shown: list[Card] = []
     failed = [rung for rung in report.ladder if rung.ok is False]
     if report.verdict is Verdict.BROKEN:
-        return (Card(str(len(failed)), "sanity checks failed", "no other number of this audit can be relied on"),)
+        label = "sanity check failed" if len(failed) == 1 else "sanity checks failed"
+        return (Card(str(len(failed)), label, "no other number of this audit can be relied on"),)
     if done:
         worst = (leaks(report) or done)[0]
-        value, label = claims.headline_number(worst)
+        value, label = numbers.headline_number(worst)
         if value:
             shown.append(Card(value, label, f"{worst.code}, on {claims.subject(worst)}"))
     shown += _picture_card(done, {card.label for card in shown})
+    shown += _power_card(report)
     shown += _query_card(report)
     missing = len(not_tested(report))
     note = "nothing was left out" if not missing else f"{missing} not tested: see the reasons below"
@@ -102,10 +102,10 @@ def cards(report: Report) -> tuple[Card, ...]:
 
 
 def warning(report: Report) -> str:
-    """Say above the findings of a broken audit that they prove nothing; "" otherwise."""
+    """Say above the numbers of a broken audit that they prove nothing; "" otherwise."""
     if report.verdict is not Verdict.BROKEN:
         return ""
-    return "The audit is broken: these findings stand here to help mend it, and prove nothing."
+    return "The audit is broken: these numbers stand here to help mend it, and prove nothing."
 
 
 def earlier(report: Report) -> str:
@@ -113,9 +113,7 @@ def earlier(report: Report) -> str:
     if not report.earlier:
         return ""
     times = "once" if report.earlier == 1 else f"{report.earlier} times"
-    return (
-        f"This model and data were audited {times} before: the more often one tries, the more often luck shows something."
-    )
+    return f"This model and data were audited {times} before: the more often one tries, the more luck shows."
 
 
 def enough_queries(curve: Curve) -> int | None:
@@ -136,8 +134,7 @@ def _leak(report: Report) -> tuple[str, str, str, str]:
     others = [finding for finding in found if finding is not worst]
     if others:
         parts.append(f"{plain.several(len(others), 'more claim')} also ended as a leak.")
-    if worst.about == "recipe":
-        parts.append(claims.where(worst))
+    parts.append(claims.where(worst))
     if report.incomplete:
         parts.append(f"The audit is also incomplete: {plain.sentence(report.incomplete)}")
     step = worst.remedy or f"read what lowers it: safelight explain {worst.code}"
@@ -158,6 +155,8 @@ def _sure_of_leak(report: Report, worst: Finding) -> str:
         parts.append(f"{good} of {plain.several(len(rungs), 'sanity check')} came out as they must.")
     else:
         parts.append("No sanity check could be run.")
+    if worst.about == "recipe":
+        parts.append(checks.likeness(report))
     return " ".join(parts)
 
 
@@ -181,10 +180,10 @@ def _none(report: Report) -> tuple[str, str, str, str]:
     if leaks(report):
         headline = f"No leak was found beyond the {len(leaks(report))} that the owner has accepted."
     sentence = "That is no promise: a better attack may find one. " + tested(report)
-    seen = [text for text in (claims.would_have_seen(finding, report.policy) for finding in done) if text]
+    seen = [text for item in done if (text := claims.would_have_seen(item, report.policy, item.code))]
     confidence = seen[0] if seen else "None of these attacks came with a number for what it would have noticed."
     if len(seen) > 1:
-        confidence += f" The like holds for {len(seen) - 1} more of the claims."
+        confidence += f" The same can be said of {plain.several(len(seen) - 1, 'more claim')}."
     step = "audit again after every training, and keep this report with the model"
     if missing:
         step = f"look at what was not tested, first {missing[0].code} ({plain.bare(missing[0].reason)})"
@@ -218,7 +217,12 @@ def _broken(report: Report) -> tuple[str, str, str, str]:
     headline = "Do not use the numbers of this audit."
     failed = [rung for rung in report.ladder if rung.ok is False]
     if not failed:
-        return headline, plain.sentence(report.broken), "Not at all: see the reason above.", "mend that, then audit again"
+        return (
+            headline,
+            plain.sentence(report.broken),
+            "Not at all: see the reason above.",
+            "mend that, then audit again",
+        )
     names = ", ".join(f"{rung.role} ({rung.code})" for rung in failed)
     confidence = f"Not at all: {plain.several(len(failed), 'sanity check')} did not come out as it must: {names}."
     step = "look for records that two groups share, and for a mistake in the recipe, then audit again"
@@ -237,6 +241,14 @@ def _picture_card(done: tuple[Finding, ...], shown: set[str]) -> list[Card]:
         already = any(text.startswith("rebuilt pictures") for text in shown)
         return [] if already else [Card(plain.in_100(rank.value), label, note)]
     return []
+
+
+def _power_card(report: Report) -> list[Card]:
+    able = [item for item in ran(report) if claims.would_have_seen(item, report.policy) and numbers.coins_of(item)]
+    if report.verdict is not Verdict.NONE or not able:
+        return []
+    note = f"holds for {len(able)} of {plain.several(len(ran(report)), 'claim')} tested"
+    return [Card(plain.of(report.policy["look_for"]), "secrets guessed right would have been seen", note)]
 
 
 def _query_card(report: Report) -> list[Card]:

@@ -57,8 +57,7 @@ def assemble(
         if rung.guesses else f"{rung.code} found a leak in a model that never saw the records"
         for rung in failed
     )  # fmt: skip
-    order = {Status.LEAK: 0, Status.UNCLEAR: 1, Status.NONE: 2, Status.NOT_RUN: 3}
-    findings.sort(key=lambda finding: (order[finding.status], 1.0 if finding.p is None else finding.p))
+    findings.sort(key=_worst_first)
     shown = _Shown(session, given, judged)
     return Report(
         verdict=verdict_of([finding.status for finding in findings], bool(broken), bool(incomplete)),
@@ -87,6 +86,15 @@ def assemble(
         incomplete=incomplete,
         show_records=session.show_records,
     )
+
+
+STATUSES = (Status.LEAK, Status.UNCLEAR, Status.NONE, Status.NOT_RUN)
+CLAIMS = ("person", "attribute", "record", "membership", "class")
+
+
+def _worst_first(finding: Finding) -> tuple[int, int, float]:
+    """Order findings by status, then by what a leak would do to people, then by p."""
+    return STATUSES.index(finding.status), CLAIMS.index(finding.claim), 1.0 if finding.p is None else finding.p
 
 
 def _finding(session: Session, item: Judged, adjusted: float, given: Given) -> Finding:
@@ -207,7 +215,7 @@ class _Shown:
 
     def rows(self) -> dict[str, dict[str, tuple[Measurement, ...]]]:
         return {
-            f"{claim.attack.code} {claim.column}": self.given.attribute_rows(claim, self.session.target, Role.TARGET)[1]
+            f"{claim.attack.code} {claim.column}": self.given.rows[claim.name]
             for claim in self._on_model(Kind.ATTRIBUTE)
         }
 
@@ -228,7 +236,7 @@ def _likeness(session: Session, trainings: int = 2) -> Likeness | None:
     accuracies, losses = tuple(a for a, _ in again), tuple(b for _, b in again if b is not None)
     mean = float(np.mean(accuracies))
     noise = 3 * max(np.sqrt(max(mean * (1 - mean), 1 / len(known)) / len(known)), float(np.std(accuracies)))
-    return Likeness(accuracy, loss, accuracies, losses, abs(accuracy - mean) <= noise)
+    return Likeness(accuracy, loss, accuracies, losses, bool(abs(accuracy - mean) <= noise))
 
 
 def _fit_of(model: object, records: Records) -> tuple[float, float | None]:

@@ -37,12 +37,19 @@ MOST_RECORDS = 2000
 
 @dataclass
 class Given:
-    """Asks each attack once a model and reads all its claims from the same answer."""
+    """Asks each attack once a model and reads all its claims from the same answer.
+
+    Attributes:
+        hashes: of the evidence of each claim and role.
+        rows: for each claim about an attribute: members, nonmembers and imputation side by side.
+    """
 
     session: Session
     level: float
     hashes: dict[tuple[str, Role], str] = field(default_factory=dict)
+    rows: dict[str, dict[str, tuple[Measurement, ...]]] = field(default_factory=dict)
     _models: dict[tuple[Role, str], Target | None] = field(default_factory=dict)
+    _imputed: dict[str, Array] = field(default_factory=dict)
 
     def model(self, role: Role, attack: Attack) -> Target | None:
         """Return the model that plays `role` for this attack, trained once; None where it cannot be had."""
@@ -112,23 +119,28 @@ class Given:
         person = records.person if records.is_table else None
         return of_membership(scores, member, self.level, rng, person)
 
-    def attribute_rows(
-        self, claim: Claim, target: Target, role: Role
-    ) -> tuple[Outcome, dict[str, tuple[Measurement, ...]]]:
-        """Return the outcome, and the three rows members, nonmembers, imputation."""
+    def _attribute(self, claim: Claim, target: Target, role: Role) -> Outcome:
         belief = _scores(self.evidence(claim, target, role))
         records, member = self.asked(claim)
         question = self.question(claim)
-        public = self.session.splits.public
         assert isinstance(question, WhichValue)
-        assert public is not None
-        imputed = impute(public, question, self.session.rng("impute", claim.column)).values
         secret = np.searchsorted(question.values, records.x[claim.column].to_numpy())
         rng = self.session.rng("measure", claim.name, role)
-        return of_attribute(belief, imputed, secret, member, self.level, self.session.policy, rng)
+        imputed = self._imputation(question)
+        outcome, rows = of_attribute(belief, imputed, secret, member, self.level, self.session.policy, rng)
+        if role is Role.TARGET:
+            self.rows[claim.name] = rows
+        return outcome
 
-    def _attribute(self, claim: Claim, target: Target, role: Role) -> Outcome:
-        return self.attribute_rows(claim, target, role)[0]
+    def _imputation(self, question: WhichValue) -> Array:
+        """Return what the same knowledge gives without the model, learnt once from public records."""
+        public = self.session.splits.public
+        assert public is not None
+        if question.column not in self._imputed:
+            self._imputed[question.column] = impute(
+                public, question, self.session.rng("impute", question.column)
+            ).values
+        return self._imputed[question.column]
 
     def _records(self, claim: Claim, target: Target, role: Role) -> Outcome:
         splits = self.session.splits

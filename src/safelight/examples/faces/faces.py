@@ -1,5 +1,7 @@
 """A face classifier on the ORL faces (AT&T Laboratories Cambridge): 20 people to recognise, 20 others public."""
 
+from functools import cache
+
 import numpy as np
 from torch import nn
 
@@ -19,6 +21,7 @@ def network(people: int) -> nn.Module:
 recipe = TorchRecipe(network, Images(SHAPE), epochs=40, batch=32, rate=1e-3)
 
 
+@cache
 def groups() -> tuple[Records, Records, Records]:
     """Return photos to train on, held-out photos of the same people, and photos of other people."""
     rng = np.random.default_rng(2026)

@@ -1,0 +1,39 @@
+# Everything runs in .venv, made from constraints.txt. One thread a process: two processes beat two threads here.
+PYTHON ?= python3
+BIN := .venv/bin
+export OMP_NUM_THREADS := 1
+export OMP_WAIT_POLICY := PASSIVE
+export PYTHONHASHSEED := 0
+
+.PHONY: demo test check proof bench nightly lint clean
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Safelight needs Python 3.11 or newer.")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all,dev]'
+	touch $@
+
+demo: .venv/ready  ## Audit two real models on bundled data.
+	$(BIN)/safelight demo
+
+test: .venv/ready  ## Run the tests.
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: .venv/ready  ## Style, types, layers, documentation.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/build.py --check
+
+proof: .venv/ready  ## One row a method: planted leak, null, verification figure, CPU seconds.
+	$(BIN)/python benchmarks/proof.py
+
+bench: .venv/ready  ## The figures of the README and docs, beside what they are compared with.
+	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+nightly: .venv/ready proof bench  ## Everything that takes long.
+	$(BIN)/safelight demo --only digits
+
+clean:
+	rm -rf .venv safelight-demo safelight-report
