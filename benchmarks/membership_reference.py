@@ -1,8 +1,8 @@
 """Membership attacks at a reference setting: digits and breast cancer, small MLPs, half of the records in each model.
 
-64 networks are trained as one stacked tensor program, in complementary pairs; 16 of them are targets in turn. A target's
-references are other networks, never its own partner. Scores come from the package's own functions; the population of
-RMIA is the target's nonmembers. Run: python benchmarks/membership_reference.py [digits|cancer]
+64 networks are trained as one stacked tensor program, in complementary pairs; 16 of them are targets in turn. The
+references of a target are other networks, never its own partner. Scores come from the package's own functions; the
+population of RMIA is the target's nonmembers. Run: python benchmarks/membership_reference.py [digits|cancer]
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ def trained(x: Array, y: Array, inside: Array, setting: Setting, seed: int) -> A
     """Train one network a row of `inside` (models, n) on its records; returns probabilities (models, n, classes)."""
     generator = torch.Generator().manual_seed(seed)
     models, classes, size = len(inside), int(y.max()) + 1, int(inside[0].sum())
-    layers = [(x.shape[1], setting.width), (setting.width, classes)]
-    weights = []
-    for rows, columns in layers:
-        bound = rows**-0.5
-        for shape in ((models, rows, columns), (models, 1, columns)):
-            weights.append(((torch.rand(shape, generator=generator) * 2 - 1) * bound).requires_grad_())
+    shapes = [(x.shape[1], setting.width), (1, setting.width), (setting.width, classes), (1, classes)]
+    incoming = [x.shape[1], x.shape[1], setting.width, setting.width]
+    weights = [
+        ((torch.rand(models, *shape, generator=generator) * 2 - 1) * count**-0.5).requires_grad_()
+        for shape, count in zip(shapes, incoming)
+    ]
     w1, b1, w2, b2 = weights
     steps = torch.optim.Adam(weights, lr=2e-3)
     own = torch.as_tensor(np.stack([np.flatnonzero(row) for row in inside]))

@@ -90,6 +90,9 @@ def test_a_planted_shift_is_found() -> None:
 def test_equal_values_and_nothing_to_shuffle_give_one() -> None:
     rng = np.random.default_rng(0)
     assert membership_permutation_p(np.full(8, 0.1), MEMBER, rng) == 1.0
+    assert membership_permutation_p(1e-200 * VALUES, MEMBER, np.random.default_rng(3)) == membership_permutation_p(
+        VALUES, MEMBER, np.random.default_rng(3)
+    )
     assert membership_permutation_p(VALUES, MEMBER, rng, strata=MEMBER) == 1.0
 
 

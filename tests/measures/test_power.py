@@ -34,7 +34,7 @@ def test_published_power_table(coins: int, needed: int, two: float, ten: float, 
 @pytest.mark.parametrize("candidates", [2, 5])
 @pytest.mark.parametrize("alpha", [0.05, 0.01, 0.0005])
 def test_critical_is_the_first_significant_count(candidates: int, alpha: float) -> None:
-    for coins in range(0, 60):
+    for coins in range(60):
         tails = [binom.sf(c - 1, coins, 1 / candidates) for c in range(coins + 1)]
         first = next((c for c, p in enumerate(tails) if p <= alpha), None)
         assert critical(coins, candidates, alpha) == first

@@ -25,6 +25,7 @@ def literal_g_mean(truth: np.ndarray, predicted: np.ndarray) -> float:
     return math.prod(recalls) ** (1 / len(recalls))
 
 
+@pytest.mark.filterwarnings("ignore:A single label")
 @settings(max_examples=80, deadline=None)
 @given(pairs)
 def test_rates_are_the_literal_ones(drawn: tuple[int, list[tuple[int, int]]]) -> None:

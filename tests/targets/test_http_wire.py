@@ -122,9 +122,7 @@ def test_a_server_that_stays_busy_fails_with_what_was_answered(server: Script) -
     target = target_at(server.url, retries=2)
     target.model.scores(FRAME.head(5))
     server.steps += [(503, {}, "")] * 3
-    with pytest.raises(
-        TargetFailed, match=r"/invocations stopped answering after 5 records: status 503, tried 3 times"
-    ):
+    with pytest.raises(TargetFailed, match=r"/invocations stopped .* after 5 records: status 503, tried 3 times"):
         target.model.scores(FRAME)
 
 
@@ -184,7 +182,7 @@ def test_a_token_that_expires_in_the_middle_leaves_an_incomplete_audit(server: S
 
 def test_a_refusal_quotes_200_printable_characters(server: Script) -> None:
     server.steps.append((422, {}, "\x1b[31mbad\ninput " + "y" * 500))
-    with pytest.raises(InputError, match=r"status 422 \( \[31mbad input y{184}\); check the address"):
+    with pytest.raises(InputError, match=r"status 422 \( \[31mbad input y{185}\); check the address"):
         target_at(server.url).model.scores(FRAME)
 
 
@@ -223,7 +221,7 @@ def test_nan_stops_at_the_door(server: Script, hole: str) -> None:
 
 def test_scores_that_do_not_sum_to_one_stop_at_the_door(server: Script) -> None:
     server.steps.append((200, {}, '{"predictions": [[2.5, -0.5], [0.5, 0.5]]}'))
-    with pytest.raises(BadAnswer, match='a row sums to 2 .*set output = "logits"'):
+    with pytest.raises(BadAnswer, match=r'a row sums to 2 .*set output = "logits"'):
         target_at(server.url).view(SCORES).scores(FRAME.head(2))
 
 
@@ -290,15 +288,8 @@ def test_another_machine_is_not_asked_without_the_owners_word() -> None:
                 transport=httpx.MockTransport(answer),
             )
     assert asked == []
-    allowed = target_at("https://models.example.com", allowed=True, transport=httpx.MockTransport(answer))
-    assert (
-        len(
-            allowed.model.scores(
-                FRAME.head(100),
-            )
-        )
-        == 100
-    )
+    allowed = target_at("https://models.example.com", allowed=True, batch=100, transport=httpx.MockTransport(answer))
+    assert allowed.model.scores(FRAME).tolist() == [[0.5, 0.5]] * 100
 
 
 @pytest.mark.parametrize(
@@ -341,7 +332,7 @@ def test_an_address_never_shows_its_secrets(server: Script) -> None:
         ({"output": "logit"}, "output is 'logit'.* Did you mean 'logits'?"),
         (
             {"inputs": Images((1, 2, 2)), "input_shape": (5,)},
-            r"records of shape \(5\), but the images have .*\(1, 2, 2\)",
+            r"of shape \(5\), but the images have .*\(1, 2, 2\)",
         ),
     ],
 )

@@ -12,8 +12,8 @@ from safelight.errors import InputError
 from safelight.measures.bootstrap import group_codes
 
 _CELLS = 2_000_000
-_SLACK = 1e-9
-"""Sums in another order may differ by rounding; a shuffle within this share of the observed value counts as equal."""
+_SLACK = 1e-11
+"""Sums in another order may differ by rounding: a shuffle that falls short by no more counts as equal."""
 
 
 def membership_permutation_p(
@@ -46,6 +46,7 @@ def membership_permutation_p(
     if values.ndim != 1 or not np.isfinite(values).all():
         raise InputError("values must be one row of finite numbers: use ranks where some are infinite.")
     scaled = values - values.mean()
+    scaled /= max(np.abs(scaled).max(initial=0.0), 1e-300)
 
     def gap(side: Array) -> Array:
         members = side.sum(axis=1)
@@ -66,7 +67,7 @@ def membership_p(
     """Return the one-sided p of any statistic of membership, large when members stand out.
 
     Args:
-        statistic: membership (d, n) of 0.0 and 1.0 -> values (d,).
+        statistic: membership (d, n) of 0.0 and 1.0 -> values (d,), of the order of 1.
         member, rng, groups, strata, draws: as for `membership_permutation_p`.
 
     Returns:
@@ -78,8 +79,7 @@ def membership_p(
     member = np.asarray(member, dtype=bool)
     if member.ndim != 1 or member.all() or not member.any():
         raise InputError(f"both sides need a row: {int(member.sum())} of {member.size} rows are members.")
-    observed = float(statistic(member[None].astype(np.float64))[0])
-    least = observed - _SLACK * max(1e-300, abs(observed))
+    least = float(statistic(member[None].astype(np.float64))[0]) - _SLACK
     reached = sum(int(np.sum(statistic(side) >= least)) for side in shuffled(member, rng, groups, strata, draws))
     return (1 + reached) / (draws + 1)
 

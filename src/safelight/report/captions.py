@@ -41,16 +41,10 @@ def curve(curve: Curve, finding: Finding | None) -> str:
         text = f"{curve.code} does not beat luck with any number of queries tried."
     else:
         text = f"{curve.code} beats luck from {plain.several(enough, 'query', 'queries')} a secret on."
-    budget = numbers.per_secret(finding) if finding is not None else None
+    budget = numbers.per_secret(finding, curve.coins) if finding is not None else None
     if budget is None:
         return text
     return f"{text} The dashed line is the budget: {plain.count(budget)} a secret."
-
-
-def finding_of(report: Report, code: str) -> Finding | None:
-    """Return the finding of an attack that rests on coins, else its first one, else None."""
-    found = [finding for finding in report.findings if finding.code == code]
-    return next((finding for finding in found if numbers.coins_of(finding)), found[0] if found else None)
 
 
 def pictures(pictures: Pictures, shown: int) -> str:

@@ -24,19 +24,19 @@ def place(rung: Rung) -> str:
 
 
 def must_be_seen(rung: Rung) -> bool:
-    """Whether the attack has to succeed here; elsewhere it has to stay at chance.
-
-    A model trained on shuffled labels still memorises its records: there all but class inversion must succeed.
-    """
-    return rung.role == Role.PLANTED or (rung.role == Role.PERMUTED and not rung.code.startswith("V"))
+    """Whether the attack has to succeed here; everywhere else it has to stay at chance."""
+    return rung.role == Role.PLANTED
 
 
 def rung(rung: Rung) -> str:
     """Say how one rung ended, and how it has to end."""
     if rung.ok is None:
         return f"Not run: {plain.sentence(rung.reason)}"
-    by_luck = plain.count(round(rung.guesses / rung.k, 1))
-    text = f"{plain.count(rung.right)} of {plain.count(rung.guesses)} right, where luck gives {by_luck}"
+    if rung.guesses:
+        by_luck = plain.count(round(rung.guesses / rung.k, 1))
+        text = f"{plain.count(rung.right)} of {plain.count(rung.guesses)} right, where luck gives {by_luck}"
+    else:
+        text = "One test of all scores" + ("" if rung.p is None else f": luck does as well in {plain.luck(rung.p)}")
     if must_be_seen(rung):
         text += ": the leak was seen, as it must be." if rung.ok else ": the leak was missed, and it must be seen."
     else:

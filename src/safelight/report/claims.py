@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from safelight.report import plain
-from safelight.report.numbers import NOUN, NOUNS, at_false_alarms, coins_of, value
+from safelight.report.numbers import NOUN, NOUNS, at_false_alarms, coins_of, control_of_pictures, value
 from safelight.threat import Access, Knows, ThreatModel
 from safelight.verdict.finding import Finding, Status
+from safelight.verdict.levels import LOOK_FOR_FPR, LOOK_FOR_TPR
 
 _GIVES_AWAY = {
     "record": "which single records were in its training data",
@@ -40,6 +41,8 @@ def what(finding: Finding) -> str:
     """Say what is given away, or looked for."""
     if finding.claim == "membership":
         return f"whether a {NOUN[finding.unit]} was in its training data"
+    if finding.claim == "person" and finding.number("rank1") is not None and coins_of(finding) is None:
+        return "what people in its training data look like"
     return _GIVES_AWAY.get(finding.claim, f"something about its training data ({finding.claim})")
 
 
@@ -60,7 +63,7 @@ def opening(finding: Finding) -> str:
 def numbers(finding: Finding) -> list[str]:
     """Say each number that carries the claim, one sentence a number."""
     said = [_coins(finding), _recognised_members(finding), pictures(finding)]
-    said += [_pairs(finding), _shift(finding), _balanced(finding)]
+    said += [_gain(finding), _pairs(finding), _shift(finding), _balanced(finding)]
     return [text for text in said if text]
 
 
@@ -70,7 +73,7 @@ def pictures(finding: Finding) -> str:
     if rank is None or rank.value is None:
         return ""
     beside = {
-        "from models that never saw them": rank.control,
+        control_of_pictures(finding): rank.control,
         "from public data alone": value(finding, "rank1_prior"),
         "from the start picture": value(finding, "rank1_start"),
     }
@@ -79,12 +82,14 @@ def pictures(finding: Finding) -> str:
     text += f", against {', '.join(rest)}" if rest else ""
     if not rest or rank.low is None:
         return f"{text}; without something to compare with, this is no proof of recognisable pictures."
-    best = max(rate for rate in beside.values() if rate is not None)
+    best, origin = max((rate, origin) for origin, rate in beside.items() if rate is not None)
+    if rank.value <= best:
+        return f"{text}: no more than {origin}, so no recognisable picture is shown to have been rebuilt."
     if rank.low > best:
         return f"{text}: recognisable pictures were rebuilt."
     if coins_of(finding) is not None and finding.status is Status.LEAK:
         return f"{text}: information leaks, but no recognisable picture is shown to have been rebuilt."
-    return f"{text}: no recognisable picture is shown to have been rebuilt."
+    return f"{text}: that may be chance, so no recognisable picture is shown to have been rebuilt."
 
 
 def size(finding: Finding) -> str:
@@ -106,14 +111,20 @@ def would_have_seen(finding: Finding, policy: Mapping[str, Any], name: str = "th
         return ""
     coins, look_for = coins_of(finding), policy.get("look_for")
     smallest = value(finding, "success_detectable")
-    if coins is not None and look_for is not None and (smallest is None or smallest <= look_for):
-        return f"Had {name} been right on {plain.of(look_for)} secrets, we would have seen it."
-    tpr = at_false_alarms(finding)
-    if tpr is not None and tpr[1].floor is not None:
+    if at_false_alarms(finding) is not None:
+        found = f"{plain.in_100(LOOK_FOR_TPR)} training {NOUNS[finding.unit]}"
         return (
-            f"Had {name} recognised {plain.in_100(tpr[1].floor)} training {NOUNS[finding.unit]} while wrongly "
-            f"accusing {plain.in_100(tpr[0])} others, we would have seen it."
+            f"Had {name} recognised {found} while wrongly accusing {plain.in_100(LOOK_FOR_FPR)} others, "
+            "we would have seen it."
         )
+    if look_for is None or (smallest is not None and smallest > look_for):
+        return ""
+    if coins is not None or finding.number("gain") is not None:
+        return f"Had {name} been right on {plain.of(look_for)} secrets, we would have seen it."
+    if finding.claim == "record" and finding.number("auc") is not None:
+        return f"Had {name} told {plain.of(look_for)} pairs of records apart, we would have seen it."
+    if finding.number("rank1") is not None:
+        return f"Had {plain.of(look_for)} rebuilt pictures been recognised, we would have seen it."
     return ""
 
 
@@ -138,10 +149,11 @@ def shown(finding: Finding) -> str:
 
 
 def limits(finding: Finding, policy: Mapping[str, Any]) -> str:
-    """Say why it ended so, how large the leak is at least, what would have been seen, and what none of this means."""
+    """Say what would settle it, how large the leak is at least, what would have been seen, what it does not mean."""
     if finding.status is Status.NOT_RUN:
         return ""
-    parts = [plain.sentence(finding.reason), size(finding), would_have_seen(finding, policy)]
+    why = finding.reason if finding.status is Status.UNCLEAR or not numbers(finding) else ""
+    parts = [plain.sentence(why), size(finding), would_have_seen(finding, policy)]
     parts += [boundary(finding), where(finding), accepted(finding)]
     return " ".join(part for part in parts if part)
 
@@ -185,7 +197,7 @@ def _coins(finding: Finding) -> str:
         return ""
     text = f"The attack guessed {plain.count(coins.right)} of {plain.several(coins.guesses, 'hidden secret')} right"
     text += f"; {coins.by_luck}" if coins.by_luck else ""
-    if coins.guesses < coins.secrets:
+    if coins.secrets is not None and coins.guesses < coins.secrets:
         text += f" (it chose which of the {plain.count(coins.secrets)} secrets to guess)"
     spread = plain.between(coins.low, coins.high)
     return f"{text}. Its true hit rate is very likely {spread}." if spread else text + "."
@@ -209,7 +221,9 @@ def _pairs(finding: Finding) -> str:
     if auc is None or auc.value is None:
         return ""
     if finding.claim == "attribute":
-        return f"Ranking the secret values, it puts the right one of a pair first in {plain.in_100(auc.value)} cases."
+        others = f", and in {plain.in_100(auc.control)} of others" if auc.control is not None else ""
+        pairs = f"it puts the right one of a pair first in {plain.in_100(auc.value)} training records{others}"
+        return f"Ranking secret values, {pairs}."
     noun = NOUN[finding.unit]
     text = f"Shown one training {noun} and one other, it picks the right one in {plain.in_100(auc.value)} pairs"
     spread = plain.between(auc.low, auc.high)
@@ -227,11 +241,21 @@ def _shift(finding: Finding) -> str:
     return f"{text} (very likely between {plain.number(shift.low)} and {plain.number(shift.high)})."
 
 
+def _gain(finding: Finding) -> str:
+    gain = finding.number("gain")
+    if gain is None or gain.value is None:
+        return ""
+    way = "more" if gain.value >= 0 else "fewer"
+    text = f"Beyond guessing without the model, it tells {plain.in_100(abs(gain.value))} {way} secrets"
+    text += " of training records than of others"
+    if gain.low is None or gain.high is None:
+        return text + "."
+    return f"{text} (very likely between {100 * gain.low:+.0f} and {100 * gain.high:+.0f} in 100)."
+
+
 def _balanced(finding: Finding) -> str:
     gmean = finding.number("gmean")
     if gmean is None or gmean.value is None:
         return ""
-    text = f"Its balanced hit rate (G-mean) is {plain.number(gmean.value)}"
-    return text + (
-        "." if gmean.control is None else f"; guessing without the model gives {plain.number(gmean.control)}."
-    )
+    others = "" if gmean.control is None else f" and {plain.number(gmean.control)} on others"
+    return f"Its balanced hit rate (G-mean) is {plain.number(gmean.value)} on training records{others}."

@@ -106,8 +106,8 @@ def drawings(report: Report) -> list[Drawing]:
             Drawing(f"{roc.code}: found against wrongly accused", Markup(charts.roc(roc, number)), captions.roc(roc))
         )
     for number, curve in enumerate(report.curves):
-        finding = captions.finding_of(report, curve.code)
-        budget = numbers.per_secret(finding) if finding is not None else None
+        finding = numbers.finding_of(report.findings, curve)
+        budget = numbers.per_secret(finding, curve.coins) if finding is not None else None
         svg = charts.curve(curve, budget, number)
         made.append(Drawing(f"{curve.code}: leak against queries", Markup(svg), captions.curve(curve, finding)))
     return made

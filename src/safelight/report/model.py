@@ -211,7 +211,7 @@ class Report:
     show_records: bool = False
 
     def save(self, path: str | PathLike[str]) -> Path:
-        """Write the report and return what was written.
+        """Write the report and return the file to open.
 
         A name that ends in .html, .json, .md, .sarif or .xml (JUnit) is written as that; any other name is a folder
         that gets report.html, report.json and evidence/pictures.npz.

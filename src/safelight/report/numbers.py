@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from safelight.measures.base import Measurement
 from safelight.report import plain
+from safelight.report.model import Curve
 from safelight.threat import Access
 from safelight.verdict.finding import Finding
 
@@ -18,14 +20,15 @@ class Coins:
     """The coin guesses of a finding.
 
     Attributes:
-        right, guesses, secrets: right guesses, of all guesses, on so many hidden secrets.
+        right, guesses: right guesses, of all guesses.
+        secrets: how many secrets were hidden, or None when the finding tells only how many were guessed.
         chance: share that luck alone gets right, in (0, 1), or None when the finding does not say.
         low, high: interval of the hit rate, or None.
     """
 
     right: int
     guesses: int
-    secrets: int
+    secrets: int | None
     chance: float | None
     low: float | None
     high: float | None
@@ -47,23 +50,43 @@ def value(finding: Finding, name: str) -> float | None:
 
 
 def coins_of(finding: Finding) -> Coins | None:
-    """Return the coin guesses that a finding rests on, or None."""
-    right, secrets = value(finding, "coins_correct"), value(finding, "coins")
-    guesses = value(finding, "guesses") or secrets
-    if right is None or secrets is None or not guesses:
+    """Return the coin guesses that a finding rests on, or None.
+
+    Where the finding has `guesses`, `coins` are the hidden secrets; else `coins` are the guesses.
+    """
+    right, coins, guesses = (value(finding, name) for name in ("coins_correct", "coins", "guesses"))
+    made = coins if guesses is None else guesses
+    if right is None or not made:
         return None
+    secrets = None if guesses is None or coins is None else int(coins)
     success = finding.number("success")
     if success is None:
-        return Coins(int(right), int(guesses), int(secrets), None, None, None)
-    return Coins(int(right), int(guesses), int(secrets), success.control, success.low, success.high)
+        return Coins(int(right), int(made), secrets, None, None, None)
+    return Coins(int(right), int(made), secrets, success.control, success.low, success.high)
 
 
-def per_secret(finding: Finding) -> float | None:
-    """Return how many queries of one attack's budget fall on one secret, or None without a limit or coins."""
+def per_secret(finding: Finding, secrets: int | None = None) -> float | None:
+    """Return how many queries of one attack's budget fall on one secret.
+
+    None without a limit, without coins, or when neither the finding nor the caller knows how many secrets there were.
+    """
     coins = coins_of(finding)
     if coins is None or finding.threat.queries is None or finding.threat.access is Access.WEIGHTS:
         return None
-    return finding.threat.queries * max(finding.runs, 1) / coins.secrets
+    hidden = coins.secrets or secrets
+    return None if hidden is None else finding.threat.queries * max(finding.runs, 1) / hidden
+
+
+def finding_of(findings: Sequence[Finding], curve: Curve) -> Finding | None:
+    """Return the finding that a curve belongs to: of the same attack, number of candidates and last right guesses."""
+    found = [
+        (abs(coins.right - curve.right[-1]) + abs(coins.guesses - curve.coins), place, finding)
+        for place, finding in enumerate(findings)
+        if finding.code == curve.code
+        and (coins := coins_of(finding)) is not None
+        and (coins.chance is None or abs(coins.chance - 1 / curve.k) < 1e-9)
+    ]
+    return min(found, key=lambda item: item[:2])[2] if found else None
 
 
 def at_false_alarms(finding: Finding) -> tuple[float, Measurement] | None:
@@ -78,36 +101,47 @@ def at_false_alarms(finding: Finding) -> tuple[float, Measurement] | None:
 
 
 def carrying(finding: Finding) -> Measurement | None:
-    """Return the measurement that carries a finding: hit rate, recognised members, recognised pictures, or AUC."""
+    """Return the measurement that carries a finding.
+
+    The hit rate of coins; else members recognised at few false alarms, where that is more than the false alarms; else
+    recognised pictures, the gain over imputation, or the AUC.
+    """
     tpr = at_false_alarms(finding)
-    found = [finding.number("success"), tpr[1] if tpr else None, finding.number("rank1"), finding.number("auc")]
+    point = tpr[1] if tpr is not None and _beats_alarms(tpr[1]) else None
+    found = [finding.number("success"), point, *(finding.number(name) for name in ("rank1", "gain", "auc"))]
     return next((item for item in found if item is not None and item.value is not None), None)
 
 
 def headline_number(finding: Finding) -> tuple[str, str]:
     """Return the one number that carries a finding and the words beside it; ("", "") when there is none."""
-    coins = coins_of(finding)
+    coins, carrier = coins_of(finding), carrying(finding)
     if coins is not None:
         luck = f"; {coins.by_luck}" if coins.by_luck else ""
         return f"{plain.count(coins.right)} of {plain.count(coins.guesses)}", f"secrets guessed right{luck}"
-    carrier = carrying(finding)
-    if carrier is None:
+    if carrier is None or carrier.value is None:
         return "", ""
+    if carrier.name == "gain":
+        return f"{100 * carrier.value:+.0f} in 100", "secrets told from training records more than from others"
+    return plain.in_100(carrier.value), _beside(finding, carrier)
+
+
+def _beside(finding: Finding, carrier: Measurement) -> str:
     if carrier.name == "success":
-        return plain.in_100(carrier.value), "secrets guessed right"
+        return "secrets guessed right"
     if carrier.name == "rank1":
-        control = (
-            "" if carrier.control is None else f"; from models that never saw them: {plain.in_100(carrier.control)}"
-        )
-        return plain.in_100(carrier.value), f"rebuilt pictures recognised by a matcher{control}"
+        rest = "" if carrier.control is None else f"; {plain.in_100(carrier.control)} {control_of_pictures(finding)}"
+        return f"rebuilt pictures recognised by a matcher{rest}"
     if carrier.name == "auc":
-        told = (
-            "pairs ranked right"
-            if finding.claim == "attribute"
-            else "pairs of a training record and another told apart"
-        )
-        return plain.in_100(carrier.value), f"{told}; luck gives 50"
+        pairs = "ranked right" if finding.claim == "attribute" else "of a training record and another told apart"
+        return f"pairs {pairs}; luck gives 50"
     alarms = plain.in_100(float(carrier.name.removeprefix("tpr_at_fpr_")))
-    return plain.in_100(
-        carrier.value
-    ), f"training {NOUNS[finding.unit]} recognised, while {alarms} others are wrongly accused"
+    return f"training {NOUNS[finding.unit]} recognised, while {alarms} others are wrongly accused"
+
+
+def control_of_pictures(finding: Finding) -> str:
+    """Say what the control of `rank1` is: a model that never saw the classes, or luck where there was none."""
+    return "by luck" if finding.number("leak_z") is None else "from a model that never saw them"
+
+
+def _beats_alarms(point: Measurement) -> bool:
+    return point.low is None or point.control is None or point.low > point.control

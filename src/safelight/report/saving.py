@@ -38,8 +38,7 @@ def _everything(report: Report, folder: Path) -> Path:
         write_pictures(report.pictures, folder)
     except OSError as error:
         raise _refused(folder, error) from None
-    _written(folder / "report.html", html.page(report))
-    return folder
+    return _written(folder / "report.html", html.page(report))
 
 
 def _written(path: Path, text: str) -> Path:

@@ -75,6 +75,11 @@ _MEASURES = {
         Kind.NUMBER,
         "how far the attack does better than on models without that record or person, in standard steps.",
     ),
+    "gain": Term(
+        "gain on members",
+        Kind.RATE,
+        "how many more secrets the attack tells of training records than of others, beyond guessing without the model.",
+    ),
     "gmean": Term(
         "G-mean", Kind.NUMBER, "hit rate balanced over all values: 1 is perfect, 0 means one value is never found."
     ),

@@ -161,9 +161,11 @@ def _sure_of_leak(report: Report, worst: Finding) -> str:
 
 
 def _unclear(report: Report) -> tuple[str, str, str, str]:
+    if not ran(report):
+        return _nothing(report)
     first = with_status(report, Status.UNCLEAR)[0]
     headline = "These numbers neither show a leak nor rule one out."
-    parts = [claims.opening(first), *claims.numbers(first)[:1], plain.sentence(first.reason)]
+    parts = [claims.opening(first), plain.sentence(first.reason)]
     count = len(with_status(report, Status.UNCLEAR))
     confidence = f"{plain.several(count, 'claim')} of {len(ran(report))} tested could not be decided."
     more = "more records to compare" if first.about == "model" else "more secrets or more runs"
@@ -215,7 +217,7 @@ def _incomplete(report: Report) -> tuple[str, str, str, str]:
 
 def _broken(report: Report) -> tuple[str, str, str, str]:
     headline = "Do not use the numbers of this audit."
-    failed = [rung for rung in report.ladder if rung.ok is False]
+    failed = [rung for rung in report.ladder if rung.ok is False and not checks.must_be_seen(rung)]
     if not failed:
         return (
             headline,
@@ -226,8 +228,6 @@ def _broken(report: Report) -> tuple[str, str, str, str]:
     names = ", ".join(f"{rung.role} ({rung.code})" for rung in failed)
     confidence = f"Not at all: {plain.several(len(failed), 'sanity check')} did not come out as it must: {names}."
     step = "look for records that two groups share, and for a mistake in the recipe, then audit again"
-    if all(checks.must_be_seen(rung) for rung in failed):
-        step = "find out why a planted leak was missed, then audit again"
     return headline, plain.sentence(report.broken), confidence, step
 
 

@@ -138,7 +138,7 @@ def _hashes(x: Any, inputs: Images | Table) -> list[str]:
         rows = zip(*(x[column].tolist() for column in columns))
         # 1 and 1.0 are the same value, however a column stores it.
         return ["|".join(f"{v:g}" if isinstance(v, (int, float)) else str(v) for v in row) for row in rows]
-    flat = np.ascontiguousarray(np.asarray(x, np.float32).reshape(len(x), -1))
+    flat = np.ascontiguousarray(np.asarray(x, np.float32))
     return [hashlib.blake2b(row.tobytes(), digest_size=12).hexdigest() for row in flat]
 
 

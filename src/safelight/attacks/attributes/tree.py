@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy import ndarray as Array
 from numpy.random import Generator
-from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from safelight.attacks.attributes.ask import beliefs, check
 from safelight.attacks.attributes.column import filled, prior
 from safelight.errors import AccessDenied
 from safelight.evidence import Scores, WhichValue
-from safelight.targets.base import Table, View
+from safelight.targets.base import View
 from safelight.threat import Access, Knows
 
 
@@ -34,10 +34,13 @@ class TreeCounts:
     public records, or equal where none are held. For one tree and s = 0 that is the paper's path estimate (marginal
     times the share of matching training samples on the path that fits what is known), made conditional on the label;
     a forest multiplies its trees. Counts are the weighted ones that the trees store (bootstrap and class weights).
-    It reads scikit-learn's decision trees, random forests and extra trees, also behind a pipeline, and sends nothing.
+    In a regression tree n_y is n times exp(-(y - m)^2 / (2 w^2)), m the mean of the leaf and w the `width` times the
+    deviation of all leaves, with 2 for the number of classes: that is ours, not the paper's. It reads scikit-learn's
+    decision trees, random forests and extra trees, also behind a pipeline, and sends nothing.
 
     Attributes:
         smoothing: samples added to each class of a leaf (> 0), so that one tree cannot exclude a value.
+        width: how near to its label a regression leaf must answer, in deviations of all leaves (> 0).
     """
 
     code: ClassVar[str] = "A004"
@@ -49,20 +52,37 @@ class TreeCounts:
     deep: ClassVar[bool] = False
 
     smoothing: float = 0.1
+    width: float = 0.1
 
     def run(self, view: View, question: WhichValue, rng: Generator) -> Scores:
         """Return beliefs (n, k); raises AccessDenied below WEIGHTS and for models that are no trees."""
         check(view, question)
         steps, trees, own = _open(view)
-        assert isinstance(view.inputs, Table)
-        x = question.records.x[list(view.inputs.columns)]
-        place = _places(own, question.records.y, len(view.classes))
+        x, y = question.records.x, question.records.y
+        if view.classes:
+            y = _places(own, y, len(view.classes))
         belief = np.empty((len(x), len(question.values)))
         for column, value in enumerate(np.asarray(question.values).tolist()):
-            rows = _through(steps, filled(x, question.column, value, question.values))
-            belief[:, column] = sum(_explained(tree, rows, place, self.smoothing) for tree in trees)
+            rows = _through(steps, filled(x, question.column, value, question.values)[list(view.inputs.columns)])
+            belief[:, column] = sum(self._explained(tree, rows, y, bool(view.classes)) for tree in trees)
         belief += np.log(prior(view.side.public, question.column, question.values))
         return beliefs(question, np.arange(len(x)), belief)
+
+    def _explained(self, tree: Any, rows: Array, y: Array, classes: bool) -> Array:
+        """Return log((n_y + s) / (n + s * classes)) of the leaf that each row reaches (n,)."""
+        leaf = tree.apply(rows)
+        size, held = tree.weighted_n_node_samples, tree.value[:, 0, :]
+        if classes:
+            share = np.where(y >= 0, held[leaf, y] / held[leaf].sum(axis=1), 0.0)
+            kinds = held.shape[1]
+        else:
+            ends = tree.children_left == -1
+            middle = np.average(held[ends, 0], weights=size[ends])
+            spread = np.average((held[ends, 0] - middle) ** 2, weights=size[ends])
+            narrow = max(float(self.width**2 * spread), np.finfo(float).tiny)
+            share = np.exp(-((y - held[leaf, 0]) ** 2) / (2 * narrow))
+            kinds = 2
+        return np.log((share * size[leaf] + self.smoothing) / (size[leaf] + self.smoothing * kinds))
 
 
 def _open(view: View) -> tuple[list[Any], list[Any], Array]:
@@ -75,12 +95,13 @@ def _open(view: View) -> tuple[list[Any], list[Any], Array]:
     while hasattr(last, "steps"):
         steps += [step for _, step in last.steps[:-1] if step not in (None, "passthrough")]
         last = last.steps[-1][1]
-    if isinstance(last, DecisionTreeClassifier):
-        return steps, [last.tree_], np.asarray(last.classes_)
-    if isinstance(last, (RandomForestClassifier, ExtraTreesClassifier)):
-        return steps, [tree.tree_ for tree in last.estimators_], np.asarray(last.classes_)
+    own = np.asarray(getattr(last, "classes_", ()))
+    if isinstance(last, (DecisionTreeClassifier, DecisionTreeRegressor)):
+        return steps, [last.tree_], own
+    if isinstance(last, (RandomForestClassifier, RandomForestRegressor, ExtraTreesClassifier, ExtraTreesRegressor)):
+        return steps, [tree.tree_ for tree in last.estimators_], own
     raise AccessDenied(
-        "This attack reads the leaf counts of classification trees and forests, and the target is a "
+        "This attack reads the leaf counts of decision trees and forests, and the target is a "
         f"{type(last).__name__}."
     )
 
@@ -101,13 +122,3 @@ def _places(own: Array, y: Array, classes: int) -> Array:
     places = np.full(classes, -1)
     places[own.astype(int)] = np.arange(len(own))
     return places[y]
-
-
-def _explained(tree: Any, rows: Array, place: Array, smoothing: float) -> Array:
-    """Return log((n_y + s) / (n + s * classes)) of the leaf that each row reaches (n,)."""
-    leaf = tree.apply(rows)
-    size = tree.weighted_n_node_samples[leaf]
-    share = tree.value[leaf, 0, :]
-    share = share / share.sum(axis=1, keepdims=True)
-    matching = np.where(place >= 0, share[np.arange(len(leaf)), place], 0.0) * size
-    return np.log((matching + smoothing) / (size + smoothing * share.shape[1]))

@@ -96,7 +96,9 @@ class LatentInversion:
             nonlocal sure
             x = prior.decode(z)
             seen = [view.differentiable(GENTLE.of(x, rng)) for _ in range(self.views)] or [view.differentiable(x)]
-            sure = torch.stack([logits.detach().softmax(1).gather(1, classes[:, None])[:, 0] for logits in seen]).mean(0)
+            sure = torch.stack([logits.detach().softmax(1).gather(1, classes[:, None])[:, 0] for logits in seen]).mean(
+                0
+            )
             loss = torch.stack([self.loss(logits, classes) for logits in seen]).mean(0)
             return -loss - self.plausible * prior.penalty(z)
 

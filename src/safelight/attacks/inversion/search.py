@@ -93,9 +93,7 @@ class SeparableCma:
         self._rate_step = (mass + 2) / (size + mass + 3)
         self._damping = 1 + 2 * max(0, np.sqrt((mass - 1) / (size + 1)) - 1) + self._rate_step
         self._rate_path = 4 / (size + 4)
-        full = 2 / mass / (size + np.sqrt(2)) ** 2 + (1 - 1 / mass) * min(
-            1, (2 * mass - 1) / ((size + 2) ** 2 + mass)
-        )
+        full = 2 / mass / (size + np.sqrt(2)) ** 2 + (1 - 1 / mass) * min(1, (2 * mass - 1) / ((size + 2) ** 2 + mass))
         self._rate_variance = min(1, (size + 2) / 3 * full)
         self._length = np.sqrt(size) * (1 - 1 / (4 * size) + 1 / (21 * size**2))
 

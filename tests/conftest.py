@@ -1,0 +1,41 @@
+"""Small real data that several tests share."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_breast_cancer, load_digits
+
+from safelight.data.records import Records, Split, Splits
+
+
+@pytest.fixture(scope="session")
+def digits() -> Records:
+    bunch = load_digits()
+    return Records.of(bunch.images[:, None] / 16, bunch.target)
+
+
+@pytest.fixture(scope="session")
+def digit_splits(digits: Records) -> Splits:
+    order = np.random.default_rng(0).permutation(len(digits))
+    return Splits(digits.take(order[:400]), digits.take(order[400:700]), drawn=Split.RANDOM)
+
+
+@pytest.fixture(scope="session")
+def patients() -> Records:
+    """Breast-cancer patients: six measurements, a made-up insurer, and the diagnosis as label."""
+    bunch = load_breast_cancer(as_frame=True)
+    table = bunch.data.iloc[:, :6].round(2)
+    table["insurer"] = pd.Categorical(np.random.default_rng(3).choice(["north", "south"], len(table)))
+    return Records.of(table, bunch.target.to_numpy())
+
+
+@pytest.fixture(scope="session")
+def patient_splits(patients: Records) -> Splits:
+    order = np.random.default_rng(1).permutation(len(patients))
+    return Splits(
+        patients.take(order[:300]),
+        patients.take(order[300:450]),
+        patients.take(order[450:]),
+        drawn=Split.RANDOM,
+        sensitive=("insurer",),
+    )
