@@ -22,11 +22,15 @@ def digit_splits(digits: Records) -> Splits:
 
 @pytest.fixture(scope="session")
 def patients() -> Records:
-    """Breast-cancer patients: six measurements, a made-up insurer, and the diagnosis as label."""
+    """Breast-cancer patients: six measurements, a made-up insurer, and the diagnosis as label.
+
+    One diagnosis in four is flipped, so that a model can only learn it by heart.
+    """
     bunch = load_breast_cancer(as_frame=True)
     table = bunch.data.iloc[:, :6].round(2)
     table["insurer"] = pd.Categorical(np.random.default_rng(3).choice(["north", "south"], len(table)))
-    return Records.of(table, bunch.target.to_numpy())
+    flipped = np.random.default_rng(4).random(len(table)) < 0.25
+    return Records.of(table, np.where(flipped, 1 - bunch.target, bunch.target))
 
 
 @pytest.fixture(scope="session")

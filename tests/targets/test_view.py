@@ -1,6 +1,6 @@
 """The metered door: it answers what the attacker may see, counts every query, and shuts at the budget."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ class Fixed:
     answer: np.ndarray
     access: Access = Access.SCORES
     classes: tuple[str, ...] = ("a", "b", "c")
-    inputs: Images = Images((1, 2, 2))
+    inputs: Images = field(default_factory=lambda: Images((1, 2, 2)))
 
     def scores(self, x):
         return np.repeat(self.answer[None], len(x), axis=0)

@@ -49,7 +49,7 @@ def affairs() -> pd.DataFrame:
         MissingExtra: statsmodels is not installed.
     """
     folder = _folder_of("statsmodels", "statsmodels", "demo", "The affairs survey")
-    return pd.read_csv(folder / "datasets" / "fair" / "fair.csv", float_precision="round_trip")
+    return pd.read_csv(folder / "datasets" / "fair" / "fair.csv")
 
 
 def digits() -> Records:

@@ -130,7 +130,9 @@ def _records(arrays: dict[str, Array], path: Path, classes: Sequence[str] | None
     for name in ("x", "y"):
         if name not in arrays:
             raise InputError(f"{path} holds no array {name!r}; it needs x (pictures) and y (labels).")
-    y = arrays["y"].squeeze()
+    y = arrays["y"]
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
     if y.ndim != 1:
         raise InputError(f"y in {path} has the shape {arrays['y'].shape}; give one label a picture, (n,).")
     x = _scaled(_with_channels(arrays["x"], path), path)

@@ -96,7 +96,7 @@ def _read(path: Path) -> pd.DataFrame:
         raise InputError(f"{path} ends with {path.suffix or 'nothing'!r}; give a .csv or .parquet file.")
     try:
         if path.suffix == ".csv":
-            return pd.read_csv(path, float_precision="round_trip")
+            return pd.read_csv(path)
         return pd.read_parquet(path, engine="pyarrow")
     except ImportError:
         raise MissingExtra("pyarrow", "parquet", f"Reading {path}") from None

@@ -59,7 +59,7 @@ def ladder(report: Report) -> str:
 def gate(gate: Gate | None) -> str:
     """Say whether members and nonmembers can be told apart without the model."""
     if gate is None or gate.passed is None:
-        return plain.sentence(f"Not tested. {gate.reason}" if gate is not None else "Not tested in this audit")
+        return plain.sentence(f"Not tested: {gate.reason}" if gate is not None else "Not tested in this audit")
     numbers = []
     if gate.auc is not None:
         numbers.append(f"AUC {plain.number(gate.auc)}, where 0.5 is luck")

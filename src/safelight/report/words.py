@@ -237,7 +237,7 @@ def _picture_card(done: tuple[Finding, ...], shown: set[str]) -> list[Card]:
         if rank is None or rank.value is None:
             continue
         label = "rebuilt pictures recognised by a matcher that is not this model"
-        note = "" if rank.control is None else f"{plain.in_100(rank.control)} from models that never saw them"
+        note = "" if rank.control is None else f"{plain.in_100(rank.control)} {numbers.control_of_pictures(finding)}"
         already = any(text.startswith("rebuilt pictures") for text in shown)
         return [] if already else [Card(plain.in_100(rank.value), label, note)]
     return []

@@ -16,8 +16,8 @@ from safelight.evidence import Scores, WhichValue
 from safelight.targets.base import Table, View
 
 
-def check(view: View, question: WhichValue) -> None:
-    """Refuse a question that this target cannot be asked.
+def columns_read(view: View, question: WhichValue) -> tuple[str, ...]:
+    """Return the columns that the target reads, or refuse a question that it cannot be asked.
 
     Raises:
         AccessDenied: the target takes images, or never reads the column.
@@ -36,6 +36,7 @@ def check(view: View, question: WhichValue) -> None:
         raise InputError(
             f"The column {question.column!r} has {len(question.values)} value(s) to choose from; give at least two."
         )
+    return view.inputs.columns
 
 
 def every_value(view: View, question: WhichValue, send: Callable[[Any], Array], rng: Generator) -> tuple[Array, Array]:

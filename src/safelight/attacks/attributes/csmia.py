@@ -9,7 +9,7 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.random import Generator
 
-from safelight.attacks.attributes.ask import beliefs, check, every_value
+from safelight.attacks.attributes.ask import beliefs, columns_read, every_value
 from safelight.attacks.confidence import confidence
 from safelight.errors import AccessDenied
 from safelight.evidence import Scores, WhichValue
@@ -55,7 +55,7 @@ class Csmia:
 
     def run(self, view: View, question: WhichValue, rng: Generator) -> Scores:
         """Return beliefs (n, k); raises AccessDenied or BudgetSpent."""
-        check(view, question)
+        columns_read(view, question)
         if not view.classes:
             raise AccessDenied("This attack reads class scores and the target is a regressor; use A001 instead.")
         rows, answers = every_value(view, question, view.scores, rng)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.random import Generator
 
-from safelight.attacks.attributes.ask import beliefs, check, every_value
+from safelight.attacks.attributes.ask import beliefs, columns_read, every_value
 from safelight.attacks.attributes.column import marginal
 from safelight.errors import AccessDenied
 from safelight.evidence import Scores, WhichValue
@@ -53,7 +53,7 @@ class Fredrikson:
 
     def run(self, view: View, question: WhichValue, rng: Generator) -> Scores:
         """Return beliefs (n, k); raises AccessDenied or BudgetSpent."""
-        check(view, question)
+        columns_read(view, question)
         public = view.side.public
         if public is None or len(public) == 0:
             raise AccessDenied(
@@ -67,7 +67,7 @@ class Fredrikson:
             errors = _confusion(known.y, answered, len(view.classes), self.smoothing)
             explained = np.log(errors[y[:, None], answers])
         else:
-            spread = max(float(np.mean((known.y - answered) ** 2)), np.finfo(float).tiny)
+            spread = _usual_error(known.y, answered)
             explained = -((y[:, None] - answers) ** 2) / (2 * spread)
         common = np.zeros(len(question.values))
         if not self.equal_prior:
@@ -79,6 +79,12 @@ class Fredrikson:
         needed = len(question.records) * len(question.values)
         affordable = max(view.left() - needed, view.left() // 5, 1)
         return int(min(self.probes, available, affordable))
+
+
+def _usual_error(y: Array, answered: Array) -> float:
+    """Return the mean squared error, kept above 0 by rounding error alone where the model never errs."""
+    least = np.finfo(float).eps * (float(np.mean(y**2)) or 1.0)
+    return max(float(np.mean((y - answered) ** 2)), least)
 
 
 def _confusion(y: Array, answered: Array, classes: int, smoothing: float) -> Array:

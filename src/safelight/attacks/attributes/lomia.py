@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.random import Generator
 
-from safelight.attacks.attributes.ask import beliefs, check, every_value
+from safelight.attacks.attributes.ask import beliefs, columns_read, every_value
 from safelight.attacks.attributes.column import prior
 from safelight.attacks.attributes.learner import learn, others
 from safelight.errors import AccessDenied
@@ -49,7 +49,7 @@ class Lomia:
 
     def run(self, view: View, question: WhichValue, rng: Generator) -> Scores:
         """Return beliefs (n, k); raises AccessDenied or BudgetSpent."""
-        check(view, question)
+        columns_read(view, question)
         if not view.classes:
             raise AccessDenied("This attack compares class labels and the target is a regressor; use A001 instead.")
         rows, answers = every_value(view, question, view.labels, rng)

@@ -12,7 +12,7 @@ from numpy.random import Generator
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from safelight.attacks.attributes.ask import beliefs, check
+from safelight.attacks.attributes.ask import beliefs, columns_read
 from safelight.attacks.attributes.column import filled, prior
 from safelight.errors import AccessDenied
 from safelight.evidence import Scores, WhichValue
@@ -56,14 +56,15 @@ class TreeCounts:
 
     def run(self, view: View, question: WhichValue, rng: Generator) -> Scores:
         """Return beliefs (n, k); raises AccessDenied below WEIGHTS and for models that are no trees."""
-        check(view, question)
-        steps, trees, own = _open(view)
+        columns = list(columns_read(view, question))
+        steps, trees, own, named = _open(view)
         x, y = question.records.x, question.records.y
         if view.classes:
             y = _places(own, y, len(view.classes))
         belief = np.empty((len(x), len(question.values)))
         for column, value in enumerate(np.asarray(question.values).tolist()):
-            rows = _through(steps, filled(x, question.column, value, question.values)[list(view.inputs.columns)])
+            frame = filled(x, question.column, value, question.values)[columns]
+            rows = _through(steps, frame if named else frame.to_numpy())
             belief[:, column] = sum(self._explained(tree, rows, y, bool(view.classes)) for tree in trees)
         belief += np.log(prior(view.side.public, question.column, question.values))
         return beliefs(question, np.arange(len(x)), belief)
@@ -79,30 +80,30 @@ class TreeCounts:
             ends = tree.children_left == -1
             middle = np.average(held[ends, 0], weights=size[ends])
             spread = np.average((held[ends, 0] - middle) ** 2, weights=size[ends])
-            narrow = max(float(self.width**2 * spread), np.finfo(float).tiny)
+            narrow = max(float(self.width**2 * spread), 1e-12)
             share = np.exp(-((y - held[leaf, 0]) ** 2) / (2 * narrow))
             kinds = 2
         return np.log((share * size[leaf] + self.smoothing) / (size[leaf] + self.smoothing * kinds))
 
 
-def _open(view: View) -> tuple[list[Any], list[Any], Array]:
-    """Return the steps before the last, the trees of the last, and its own classes."""
+def _open(view: View) -> tuple[list[Any], list[Any], Array, bool]:
+    """Return the steps before the trees, the trees, their own classes, and whether the columns reach them by name."""
     try:
         last = view.estimator()
     except AttributeError:
         raise AccessDenied("This attack reads scikit-learn trees, and the target is no scikit-learn model.") from None
+    named = hasattr(last, "feature_names_in_")
     steps: list[Any] = []
     while hasattr(last, "steps"):
         steps += [step for _, step in last.steps[:-1] if step not in (None, "passthrough")]
         last = last.steps[-1][1]
     own = np.asarray(getattr(last, "classes_", ()))
     if isinstance(last, (DecisionTreeClassifier, DecisionTreeRegressor)):
-        return steps, [last.tree_], own
+        return steps, [last.tree_], own, named
     if isinstance(last, (RandomForestClassifier, RandomForestRegressor, ExtraTreesClassifier, ExtraTreesRegressor)):
-        return steps, [tree.tree_ for tree in last.estimators_], own
+        return steps, [tree.tree_ for tree in last.estimators_], own, named
     raise AccessDenied(
-        "This attack reads the leaf counts of decision trees and forests, and the target is a "
-        f"{type(last).__name__}."
+        f"This attack reads the leaf counts of decision trees and forests, and the target is a {type(last).__name__}."
     )
 
 

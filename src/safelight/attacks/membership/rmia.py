@@ -85,7 +85,8 @@ class Rmia:
         else:
             errors = np.stack([(both.y - answer) ** 2 for answer in answers])
             typical = errors[1:, len(x) :][out[:, len(x) :]].mean()
-            sure = np.exp(-errors / (2 * max(float(typical), np.finfo(float).tiny)))
+            # References that never err leave rounding error as the only scale.
+            sure = np.exp(-errors / (2 * max(float(typical), np.finfo(float).eps * (float(np.mean(z.y**2)) or 1.0))))
         ratios = log_ratios(sure[0], sure[1:], out, self.offline_a)
         return beliefs(len(question.records), x_rows, share_beaten(ratios[: len(x)], ratios[len(x) :], self.gamma))
 

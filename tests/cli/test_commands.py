@@ -1,0 +1,185 @@
+"""The command line: exit codes, one clear sentence for bad input, and the same audit as from Python."""
+
+import json
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.tree import DecisionTreeClassifier
+
+from safelight.cli import main
+
+SETTINGS = """
+[target]
+model = "model.joblib"
+trusted = true
+[data]
+members = "train.csv"
+nonmembers = "test.csv"
+label = "bad"
+split = "random"
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, patients, monkeypatch) -> Path:
+    """A folder as a user has it: a model, its tables, a safelight.toml."""
+    table = patients.x.drop(columns="insurer").assign(bad=patients.y)
+    order = np.random.default_rng(0).permutation(len(table))
+    train, test = table.iloc[order[:350]], table.iloc[order[350:]]
+    train.to_csv(tmp_path / "train.csv", index=False)
+    test.to_csv(tmp_path / "test.csv", index=False)
+    read = pd.read_csv(tmp_path / "train.csv")
+    joblib.dump(
+        DecisionTreeClassifier(random_state=0).fit(read.drop(columns="bad"), read["bad"]), tmp_path / "model.joblib"
+    )
+    (tmp_path / "safelight.toml").write_text(SETTINGS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path
+
+
+def fails(capsys, arguments, code=2):
+    """Run a command that must fail with one sentence; return the sentence."""
+    assert main(arguments) == code
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert "Traceback" not in "\n".join(lines)
+    return lines[-1]
+
+
+def test_an_audit_writes_its_report_and_exits_with_1_on_a_leak(project, capsys):
+    assert main(["audit", "--only", "M001", "--quiet"]) == 1
+    shown = capsys.readouterr()
+    assert "LEAK" in shown.out
+    assert shown.err == ""
+    document = json.loads((project / "safelight-report" / "report.json").read_text())
+    assert document["verdict"] == "leak"
+    assert (project / "safelight-report" / "report.html").exists()
+    assert list((project / "safelight-report" / "evidence").glob("*.npz"))
+    run = json.loads((project / "safelight-report" / "run.json").read_text())
+    assert run["seconds"] > 0
+    assert main(["audit", "--only", "M001", "--quiet", "--exit-zero"]) == 0
+
+
+def test_the_same_model_and_data_are_counted(project, capsys):
+    for expected in (0, 1):
+        main(["audit", "--only", "M001", "--quiet", "--json"])
+        assert json.loads(capsys.readouterr().out)["earlier"] == expected
+
+
+def test_flags_win_over_the_environment_and_the_environment_over_the_file(project, capsys, monkeypatch):
+    monkeypatch.setenv("SAFELIGHT_THREAT_QUERIES", "900")
+    main(["audit", "--only", "M001", "--quiet", "--json"])
+    assert json.loads(capsys.readouterr().out)["threat"]["queries"] == 900
+    main(["audit", "--only", "M001", "--quiet", "--json", "--budget", "800"])
+    assert json.loads(capsys.readouterr().out)["threat"]["queries"] == 800
+
+
+def test_a_report_is_drawn_again_without_an_attack(project, capsys):
+    main(["audit", "--only", "M001", "--quiet"])
+    page = (project / "safelight-report" / "report.html").read_bytes()
+    (project / "safelight-report" / "report.html").unlink()
+    assert main(["report", "safelight-report"]) == 0
+    assert (project / "safelight-report" / "report.html").read_bytes() == page
+
+
+def test_accepted_findings_do_not_fail_until_they_expire(project):
+    entry = '\n[[accepted]]\ncode = "M001"\nreason = "known"\nexpires = {}\n'
+    (project / "safelight.toml").write_text(SETTINGS + entry.format("2999-01-01"))
+    assert main(["audit", "--only", "M001", "--quiet"]) == 0
+    (project / "safelight.toml").write_text(SETTINGS + entry.format("2001-01-01"))
+    assert main(["audit", "--only", "M001", "--quiet"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"model.joblib"', '"absent.joblib"', "absent.joblib"),
+        ("trusted = true", "trusted = false", "trusted = true"),
+        ('label = "bad"', 'label = "worse"', "worse"),
+        ('members = "train.csv"', 'members = "nothing.csv"', "nothing.csv"),
+        ('label = "bad"', 'lable = "bad"', "Did you mean 'label'?"),
+        ("[data]", "[dta]", "Did you mean 'data'?"),
+        ('split = "random"', 'split = "randm"', "Did you mean 'random'?"),
+        ("trusted = true", "trusted = 3", "it must be bool"),
+        ("[target]", "[threat]\naccess = 'logit'\n[target]", "Did you mean 'logits'?"),
+        ('members = "train.csv"', "", "needs the key 'members'"),
+        ("[target]", "[target", "not valid TOML"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_one_sentence(project, capsys, old, new, message):
+    (project / "safelight.toml").write_text(SETTINGS.replace(old, new))
+    assert message in fails(capsys, ["audit", "--quiet"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda table: table.assign(**{"mean area": np.nan}), "mean area"),
+        (lambda table: table.assign(**{"mean area": np.inf}), "mean area"),
+        (lambda table: table.drop(columns="mean area"), "mean area"),
+    ],
+)
+def test_tables_that_cannot_be_used_are_one_sentence(project, capsys, change, message):
+    change(pd.read_csv("test.csv")).to_csv("test.csv", index=False)
+    assert message in fails(capsys, ["audit", "--quiet"])
+
+
+def test_misspelt_flags_and_commands_suggest_the_right_one(project, capsys):
+    assert main(["audit", "--bugdet", "3"]) == 2
+    assert "--budget" in "".join(capsys.readouterr())
+    assert main(["adit"]) == 2
+    assert "audit" in "".join(capsys.readouterr())
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_sentence(project, capsys):
+    (project / "taken").write_text("a file")
+    assert "choose another --out folder" in fails(capsys, ["audit", "--quiet", "--out", "taken"])
+    assert "choose another --out folder" in fails(capsys, ["audit", "--quiet", "--out", "/proc/safelight"])
+
+
+def test_resuming_needs_the_same_settings(project, capsys):
+    main(["audit", "--only", "M001", "--quiet"])
+    capsys.readouterr()
+    assert "other settings" in fails(capsys, ["audit", "--only", "M001", "--quiet", "--resume", "--seed", "5"])
+    assert main(["audit", "--only", "M001", "--quiet", "--resume"]) == 1
+
+
+def test_a_remote_address_needs_the_owners_word(project, capsys):
+    (project / "safelight.toml").write_text(SETTINGS.replace('"model.joblib"', '"https://models.example.org"'))
+    assert "--i-may-test-this" in fails(capsys, ["audit", "--quiet"])
+
+
+def test_nothing_to_audit_is_said(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "safelight init" in fails(capsys, ["audit"])
+
+
+def test_init_writes_settings_that_parse_and_does_not_overwrite(tmp_path, capsys, monkeypatch):
+    from safelight.cli.config import read_config
+
+    monkeypatch.chdir(tmp_path)
+    assert main(["init"]) == 0
+    assert read_config(Path("safelight.toml")).data.label == "income"
+    assert "already" in fails(capsys, ["init"])
+    assert main(["init", "--images", "--force"]) == 0
+    assert read_config(Path("safelight.toml")).data.kind == "images"
+
+
+def test_every_attack_is_listed_and_explained(capsys):
+    assert main(["attacks", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {"V001", "A002", "M001"} <= {row["code"] for row in rows}
+    for row in rows:
+        assert main(["explain", row["code"]]) == 0
+        text = capsys.readouterr().out
+        assert "What it shows:" in text
+        assert row["source"] in text
+    assert "Did you mean" in fails(capsys, ["explain", "V00"])
+
+
+def test_doctor_names_what_is_there(capsys):
+    assert main(["doctor"]) == 0
+    assert "torch" in capsys.readouterr().out
