@@ -75,7 +75,7 @@ def silent(**changes: object) -> Finding:
             "code": "A003",
             "title": "label-only attribute",
             "status": Status.NONE,
-            "reason": "right on 54 of 100 secrets, where luck gives 50; an attack right on 75% of them would have been seen.",
+            "reason": "right on 54 of 100 secrets, where luck gives 50; an attack right on 75% would have been seen.",
             "measured": (*coins(54, 100, secrets=300), Measurement("mu", 0.0, 0.0)),
             "p": p_of(54, 100),
             **changes,

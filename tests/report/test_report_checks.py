@@ -57,8 +57,8 @@ def test_the_ladder_counts_what_held_and_what_is_missing() -> None:
 def test_the_gate_says_whether_the_split_can_be_trusted() -> None:
     passed = Gate(0.507, 0.31, 0.54, True, "nothing tells them apart")
     assert checks.gate(passed) == (
-        "Without the model, members and nonmembers could not be told apart (AUC 0.51, where 0.5 is luck; luck alone does "
-        "as well in about 31 in 100; a difference of AUC 0.54 would have been seen)."
+        "Without the model, members and nonmembers could not be told apart (AUC 0.51, where 0.5 is luck; luck alone "
+        "does as well in about 31 in 100; a difference of AUC 0.54 would have been seen)."
     )
     failed = checks.gate(replace(passed, auc=0.7, p=0.001, passed=False, reason="ages differ"))
     assert failed.startswith("Members and nonmembers differ even without the model (AUC 0.70")

@@ -52,10 +52,8 @@ def test_a_finding_has_the_fixed_names() -> None:
     assert text["schema_version"] == "1.0"
     assert text["verdict"] == "leak"
     finding = text["findings"][0]
-    assert set(finding) >= {
-        "code", "title", "target", "status", "reason", "claim", "about", "unit", "adjacency", "runs", "threat", "measured",
-        "p", "source", "seed", "evidence",
-    }  # fmt: skip
+    fixed = "code title target status reason claim about unit adjacency runs threat measured p source seed evidence"
+    assert set(finding) >= set(fixed.split())
     assert {key: finding["threat"][key] for key in ("access", "queries")} == {"access": "scores", "queries": 2000}
     assert finding["measured"][0] == {
         "name": "coins_correct", "value": 98, "low": None, "high": None, "floor": None, "control": None,
@@ -208,3 +206,11 @@ def test_at_least_one_triplet_is_shown_and_the_order_is_kept() -> None:
 def test_a_report_compares_by_its_facts() -> None:
     assert samples.table_leak() == samples.table_leak()
     assert isinstance(samples.table_leak(), Report)
+
+
+def test_a_verdict_without_its_finding_is_refused(tmp_path: Path) -> None:
+    text = document.to_document(samples.no_leak())
+    for verdict in ("leak", "unclear"):
+        with pytest.raises(InputError, match=f"The verdict is '{verdict}', but no finding ended so"):
+            document.from_document(text | {"verdict": verdict}, tmp_path)
+    assert replace(samples.nothing_run(), verdict=Verdict.UNCLEAR).verdict is Verdict.UNCLEAR

@@ -55,7 +55,8 @@ def test_a_listed_finding_shows_number_interval_who_and_acceptance() -> None:
     assert "M001 loss threshold (membership, model) · 19 in 100 training records recognised" in text
     assert "[15, 23]% · who: anyone who gets class scores" in text
     assert "accepted: known since May" in text
-    bare = replace(report, findings=(samples.unclear(measured=(), reason="too few secrets.", who=""),))
+    unclear = samples.unclear(measured=(), reason="too few secrets.", who="")
+    bare = replace(report, verdict=Verdict.UNCLEAR, findings=(unclear,))
     assert "V004 score-only search (person, recipe) · too few secrets\n" in summary(bare, width=200)
 
 
@@ -207,7 +208,7 @@ def test_an_unknown_ending_is_named(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_gets_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(InputError, match=r"cannot be written \(Not a directory\); free space there or choose another"):
+    with pytest.raises(InputError, match=r"cannot be written \(.*\); free space there or choose another"):
         samples.table_leak().save(tmp_path / "file" / "report.html")
     with pytest.raises(InputError, match="cannot be written"):
         samples.table_leak().save(Path("/proc/safelight"))
@@ -303,12 +304,10 @@ def test_junit_leaves_out_what_xml_cannot_hold() -> None:
 def test_words_and_terminal_load_no_drawing_library() -> None:
     code = (
         "import sys; import safelight.report.model, safelight.report.terminal, safelight.report.html; "
-        "print([name for name in ('matplotlib', 'PIL', 'pandas', 'torch') if name in sys.modules "
-        "and name != 'pandas'])"
+        "print([name for name in ('matplotlib', 'PIL', 'torch') if name in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": "src"}, check=True
-    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": "src"}, check=True)
     assert done.stdout.strip() == "[]"
 
 

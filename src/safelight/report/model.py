@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from numpy import ndarray as Array
 
+from safelight.errors import InputError
 from safelight.measures.base import Measurement
 from safelight.threat import ThreatModel
-from safelight.verdict.finding import Finding, Verdict
+from safelight.verdict.finding import Finding, Status, Verdict
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -209,6 +210,13 @@ class Report:
     broken: str = ""
     incomplete: str = ""
     show_records: bool = False
+
+    def __post_init__(self) -> None:
+        statuses = {finding.status for finding in self.findings}
+        ran = statuses - {Status.NOT_RUN}
+        needs = {Verdict.LEAK: Status.LEAK, Verdict.UNCLEAR: Status.UNCLEAR}.get(self.verdict)
+        if needs is not None and needs not in statuses and (ran or self.verdict is Verdict.LEAK):
+            raise InputError(f"The verdict is {str(self.verdict)!r}, but no finding ended so; audit again.")
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Write the report and return the file to open.

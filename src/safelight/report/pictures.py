@@ -111,7 +111,7 @@ def read_pictures(folder: Path) -> tuple[Pictures, ...]:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         return tuple(_group(arrays, number) for number in range(sum(name.endswith("_code") for name in arrays)))
-    except (ValueError, KeyError, OSError, BadZipFile) as error:
+    except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
         raise InputError(
             f"{path} cannot be read as pictures ({error}); run the audit again to write it anew."
         ) from None

@@ -11,13 +11,13 @@ import numpy as np
 
 from safelight.data.gate import GateResult, blind_gate
 from safelight.data.records import Splits
-from safelight.errors import AccessDenied, BudgetSpent, InputError, TargetFailed
+from safelight.errors import InputError, TargetFailed
 from safelight.evidence import Role, Store
 from safelight.recipes.base import Recipe
 from safelight.recipes.sklearn import SklearnRecipe
 from safelight.report.model import Report, Rung
 from safelight.runner.assemble import Judged, assemble
-from safelight.runner.coin_runs import CoinRunner, Pool, groups, null_rungs
+from safelight.runner.coin_runs import REFUSALS, CoinRunner, Pool, groups, null_rungs
 from safelight.runner.given import Given
 from safelight.runner.plan import Claim, Kind, Plan, guesses_a_run, make_plan
 from safelight.runner.session import Profile, Session, with_public
@@ -152,7 +152,7 @@ def _given(given: Given, claim: Claim, plan: Plan, judged: dict[str, Judged]) ->
             entry.why_not = BLIND
             return []
         outcome = given.outcome(claim)
-    except (AccessDenied, BudgetSpent) as refusal:
+    except REFUSALS as refusal:
         entry.why_not = str(refusal)
         return []
     entry.outcome = outcome

@@ -12,7 +12,7 @@ from numpy import ndarray as Array
 from safelight.attacks.base import Attack, settings
 from safelight.controls.coins.base import Coins, Draw, Guesses, guess
 from safelight.controls.planted import planted_recipe
-from safelight.errors import AccessDenied, BudgetSpent
+from safelight.errors import AccessDenied, BudgetSpent, InputError
 from safelight.evidence import Evidence, Origin, Role, WhatIsInside
 from safelight.measures.binomial import binomial_p
 from safelight.recipes.base import StartsUntrained
@@ -20,6 +20,9 @@ from safelight.report.model import Rung
 from safelight.runner.plan import Claim
 from safelight.runner.session import Session
 from safelight.targets.base import Target
+
+REFUSALS = (AccessDenied, BudgetSpent, InputError)
+"""What an attack raises that cannot do its work with this access, budget or data: a finding, not an error."""
 
 
 @dataclass
@@ -75,7 +78,7 @@ class CoinRunner:
                 if evidence is None:
                     try:
                         evidence = trial(self.session, claim.attack, draw, model_for(claim), self.coins, role, run)
-                    except (AccessDenied, BudgetSpent) as refusal:
+                    except REFUSALS as refusal:
                         pool.failed = str(refusal)
                         continue
                 pool.hashes.append(self.session.store.put(name, evidence))

@@ -67,6 +67,8 @@ class Rmia:
         if public is None or train is None:
             missing = "public records" if public is None else "a way to train reference models"
             raise AccessDenied(f'This attack needs {missing}; grant knows = ["public", "recipe"] and give both.')
+        if view.classes:
+            public = public.take(public.y < len(view.classes))  # the others are classes that the target does not know
         if self.references < 2:
             raise InputError(
                 f"references is {self.references}; use at least 2, so that each public record is out for one."
