@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import FunctionTransformer
 from skops import io
 
-from safelight.errors import InputError, NotAllowed, UntrustedFile
+from safelight.errors import InputError, MissingExtra, NotAllowed, UntrustedFile
 from safelight.targets.base import Images, Table, Target
 from safelight.targets.loading import load_target
 from safelight.threat import Access, ThreatModel
@@ -149,9 +150,7 @@ def test_torchscript_needs_trust_since_opening_it_runs_its_code(
     torch.jit.save(torch.jit.script(Writes(str(marker))), tmp_path / "evil.pt")
     marker.unlink(missing_ok=True)
     for factory in (None, Net):
-        with pytest.raises(
-            UntrustedFile, match=r"evil.pt holds a TorchScript program.*save the model as .skops, .onnx"
-        ):
+        with pytest.raises(UntrustedFile, match=r"evil.pt holds a TorchScript program.*save the model as .skops"):
             load_target(tmp_path / "evil.pt", inputs=SHAPE, factory=factory)
     assert not marker.exists()
     load_target(tmp_path / "evil.pt", inputs=SHAPE, trusted=True)
@@ -182,7 +181,7 @@ def test_torch_files_that_cannot_be_read(tmp_path: Path, marker: Path) -> None:
     with pytest.raises(InputError, match="holds a list, not the weights of a network"):
         load_target(tmp_path / "list.pt", inputs=SHAPE, factory=Net)
     torch.save({"weights": Trap(marker)}, tmp_path / "trap.pt")
-    (tmp_path / "old.pt").write_bytes(pickle.dumps(Trap(marker)))
+    (tmp_path / "old.pt").write_bytes(pickle.dumps(Trap(marker), protocol=2))
     for name in ("trap.pt", "old.pt"):
         with pytest.raises(UntrustedFile, match="holds a pickled module"):
             load_target(tmp_path / name, inputs=SHAPE, factory=Net)
@@ -211,16 +210,14 @@ def test_pickles_need_trust(
     iris: tuple[pd.DataFrame, LogisticRegression], tmp_path: Path, marker: Path, name: str
 ) -> None:
     frame, model = iris
-    joblib.dump(model, tmp_path / name) if name.endswith("joblib") else (tmp_path / name).write_bytes(
-        pickle.dumps(model)
-    )
+    dump = joblib.dump if name == "model.joblib" else lambda what, path: path.write_bytes(pickle.dumps(what))
+    dump(model, tmp_path / name)
     target = load_target(tmp_path / name, trusted=True)
     assert (target.model.scores(frame) == model.predict_proba(frame)).all()
     assert target.model.inputs == TABLE
     (tmp_path / name).write_bytes(pickle.dumps(Trap(marker)))
     with pytest.raises(
-        UntrustedFile,
-        match=f"{name} is a pickle, which can run any code.*set trusted = true.*skops, .onnx or .safetensors",
+        UntrustedFile, match=f"{name} is a pickle, which can run any code.*set trusted = true.*.skops, .onnx"
     ):
         load_target(tmp_path / name)
     assert not marker.exists()
@@ -284,6 +281,13 @@ def target():
 def needs(size):
     return Model()
 
+def pair():
+    import torch
+    class Pair(torch.nn.Module):
+        def forward(self, x):
+            return x, x
+    return Pair()
+
 def nothing():
     return 3
 """
@@ -311,10 +315,20 @@ def test_a_function_may_return_a_network_that_ends_in_a_softmax(code: Path, pict
     with torch.no_grad():
         inside = target.model.module().net(torch.as_tensor(pictures)).numpy()
     assert np.abs(target.view(ThreatModel()).scores(pictures) - inside).max() < 1e-6
+    with pytest.raises(InputError, match=r'said to give logits, but .* sums to 1 with .* set output = "probabilities"'):
+        load_target("project.py:net", folder=code, inputs=SHAPE)
     with pytest.raises(InputError, match="gives logits or probabilities, not labels"):
         load_target("project.py:net", folder=code, inputs=SHAPE, output="labels")
+    with pytest.raises(InputError, match="The network answers with a tuple; let it return one tensor of logits"):
+        load_target("project.py:pair", folder=code, inputs=SHAPE)
     with pytest.raises(InputError, match="is a torch network, which is audited on images"):
         load_target("project.py:net", folder=code, inputs=TABLE)
+
+
+def test_a_network_whose_logits_are_said_to_be_probabilities_is_refused(net: Net, tmp_path: Path) -> None:
+    save_file(net.state_dict(), tmp_path / "net.safetensors")
+    with pytest.raises(InputError, match=r'said to give probabilities, but for a dark image .* set output = "logits"'):
+        load_target(tmp_path / "net.safetensors", inputs=SHAPE, factory=Net, output="probabilities")
 
 
 def test_a_function_may_return_a_target_and_nothing_else(code: Path) -> None:
@@ -348,15 +362,33 @@ def test_onnx_files_go_to_the_onnx_adapter(net: Net, pictures: Array, tmp_path: 
     assert np.abs(target.model.logits(pictures) - Target.from_torch(net, SHAPE).model.logits(pictures)).max() < 1e-6
 
 
+@pytest.mark.parametrize(
+    ("ending", "package", "ours", "extra"),
+    [
+        ("onnx", "onnxruntime", "safelight.targets.onnx", "onnx"),
+        ("skops", "skops", None, "skops"),
+        ("safetensors", "safetensors", None, "torch"),
+        ("pt", "torch", "safelight.targets.torch_files", "torch"),
+    ],
+)
+def test_a_package_that_is_not_installed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, package: str, ours: str | None, extra: str
+) -> None:
+    (tmp_path / f"model.{ending}").touch()
+    monkeypatch.setitem(sys.modules, package, None)
+    if ours is not None:
+        monkeypatch.delitem(sys.modules, ours, raising=False)
+    with pytest.raises(MissingExtra, match=rf'needs the package {package}, .*run: pip install "safelight\[{extra}\]"'):
+        load_target(tmp_path / f"model.{ending}", inputs=SHAPE, factory=Net)
+
+
 def test_files_that_are_not_there_or_of_no_known_kind(tmp_path: Path) -> None:
     (tmp_path / "model.joblib").touch()
-    with pytest.raises(
-        InputError, match=r"There is no file .*modle.joblib; correct the path. Did you mean 'model.joblib'"
-    ):
+    with pytest.raises(InputError, match=r"There is no file .*modle.joblib; .* Did you mean 'model.joblib'"):
         load_target("modle.joblib", folder=tmp_path, trusted=True)
     with pytest.raises(InputError, match=r"model.jbolib has an ending .* Did you mean '.joblib'"):
         load_target("model.jbolib", folder=tmp_path)
-    with pytest.raises(InputError, match="rate is a setting for addresses, but the target is model.joblib"):
+    with pytest.raises(InputError, match=r"rate is a setting for addresses, but the target is model.joblib"):
         load_target("model.joblib", folder=tmp_path, rate=3)
     with pytest.raises(InputError, match="ftp://x is no address of a server"):
         load_target("ftp://x", inputs=TABLE, classes=["a", "b"])

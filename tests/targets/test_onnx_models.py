@@ -21,6 +21,9 @@ from safelight.targets.base import Images, Table, Target
 from safelight.targets.onnx import from_onnx
 from safelight.threat import Access, ThreatModel
 
+# The exporter that needs no further package calls itself deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
 NAMES = ("setosa", "versicolor", "virginica")
 SHAPE = Images((1, 6, 5))
 
@@ -163,7 +166,7 @@ def test_the_number_of_classes_is_read_from_the_model_or_asked_for(
         from_onnx(plain, inputs=Table(("a", "b")))
     with pytest.raises(InputError, match=r"plain.onnx takes the inputs x, not 'y' alone"):
         from_onnx(plain, inputs=table, input_name="y")
-    with pytest.raises(InputError, match="no output 'lable'; it gives 'label', 'raw'. Did you mean 'label'"):
+    with pytest.raises(InputError, match=r"no output 'lable'; it gives 'label', 'raw'. Did you mean 'label'"):
         from_onnx(plain, inputs=table, classes=NAMES, output_name="lable").model.scores(frame)
 
 

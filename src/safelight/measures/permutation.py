@@ -47,6 +47,9 @@ def membership_permutation_p(
         raise InputError("values must be one row of finite numbers: use ranks where some are infinite.")
     scaled = values - values.mean()
     scaled /= max(np.abs(scaled).max(initial=0.0), 1e-300)
+    side_of, levels = np.asarray(member, dtype=bool), np.unique(scaled)
+    if groups is None and strata is None and len(levels) <= _FEW and side_of.shape == scaled.shape:
+        return _few_levels_p(scaled, levels, side_of, rng, draws)
 
     def gap(side: Array) -> Array:
         members = side.sum(axis=1)
@@ -54,6 +57,18 @@ def membership_permutation_p(
         return inside / members - (scaled.sum() - inside) / (len(scaled) - members)
 
     return membership_p(gap, member, rng, groups, strata, draws)
+
+
+_FEW = 12
+
+
+def _few_levels_p(values: Array, levels: Array, member: Array, rng: Generator, draws: int) -> float:
+    """Return the same p where values repeat: which of them the members get is multivariate hypergeometric."""
+    _two_sides(member)
+    counts = (values[:, None] == levels).sum(axis=0)
+    drawn = rng.multivariate_hypergeometric(counts, int(member.sum()), size=draws, method="marginals")
+    reached = drawn @ levels >= values[member].sum() - 1e-9 * len(values)
+    return float((1 + np.count_nonzero(reached)) / (1 + draws))
 
 
 def membership_p(
@@ -77,11 +92,15 @@ def membership_p(
         InputError: shapes do not fit, a side is empty, or a person crosses strata.
     """
     member = np.asarray(member, dtype=bool)
-    if member.ndim != 1 or member.all() or not member.any():
-        raise InputError(f"both sides need a row: {int(member.sum())} of {member.size} rows are members.")
+    _two_sides(member)
     least = float(statistic(member[None].astype(np.float64))[0]) - _SLACK
     reached = sum(int(np.sum(statistic(side) >= least)) for side in shuffled(member, rng, groups, strata, draws))
     return (1 + reached) / (draws + 1)
+
+
+def _two_sides(member: Array) -> None:
+    if member.ndim != 1 or member.all() or not member.any():
+        raise InputError(f"both sides need a row: {int(member.sum())} of {member.size} rows are members.")
 
 
 def shuffled(member: Array, rng: Generator, groups: Array | None, strata: Array | None, draws: int) -> Iterator[Array]:

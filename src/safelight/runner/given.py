@@ -117,7 +117,7 @@ class Given:
         records, member = self.asked(claim)
         rng = self.session.rng("measure", claim.name, role)
         person = records.person if records.is_table else None
-        return of_membership(scores, member, self.level, rng, person)
+        return of_membership(scores, member, self.level, rng, person, _resamples(role))
 
     def _attribute(self, claim: Claim, target: Target, role: Role) -> Outcome:
         belief = _scores(self.evidence(claim, target, role))
@@ -127,7 +127,9 @@ class Given:
         secret = np.searchsorted(question.values, records.x[claim.column].to_numpy())
         rng = self.session.rng("measure", claim.name, role)
         imputed = self._imputation(question)
-        outcome, rows = of_attribute(belief, imputed, secret, member, self.level, self.session.policy, rng)
+        outcome, rows = of_attribute(
+            belief, imputed, secret, member, self.level, self.session.policy, rng, _resamples(role)
+        )
         if role is Role.TARGET:
             self.rows[claim.name] = rows
         return outcome
@@ -245,6 +247,11 @@ class Given:
         order = np.roll(shift, -1)
         place = {int(old): int(new) for old, new in zip(order, shift)}
         return members.relabelled(np.array([place[int(old)] for old in members.y]))
+
+
+def _resamples(role: Role) -> int:
+    """Return how many bootstrap samples are worth drawing: only the target's intervals are shown."""
+    return 1000 if role is Role.TARGET else 20
 
 
 def _scores(evidence: Evidence) -> Array:

@@ -127,18 +127,21 @@ def _chosen(session: Session) -> dict[str, type[Attack]]:
     return {
         code: attack
         for code, attack in known.items()
-        if (not session.only or code.startswith(session.only)) and not (session.skip and code.startswith(session.skip))
+        if (not session.only or code.startswith(session.only))
+        and not (session.skip and code.startswith(session.skip))
+        and _asks_of(session, attack)
     }
 
 
-def _misfit(session: Session, attack: Attack) -> str:
+def _asks_of(session: Session, attack: type[Attack]) -> bool:
+    """Return whether the attack's question can be put to this kind of target at all."""
     pictures = isinstance(session.target.model.inputs, Images)
-    if attack.answers is WhatIsInside and not pictures:
-        return "it rebuilds pictures, and this target takes a table"
-    if attack.answers is WhatIsInside and not session.target.model.classes:
-        return "it rebuilds classes, and this target has none"
-    if attack.answers is WhichValue and pictures:
-        return "it guesses a column of a table, and this target takes images"
+    if attack.answers is WhatIsInside:
+        return pictures and bool(session.target.model.classes)
+    return attack.answers is not WhichValue or not pictures
+
+
+def _misfit(session: Session, attack: Attack) -> str:
     if attack.answers is WhichValue and not session.splits.sensitive:
         return "no sensitive column was named"
     if attack.needs > session.threat.access:

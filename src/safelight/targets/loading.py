@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import struct
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,7 +171,8 @@ def _wrap(found: Any, source: str, output: str | None, hints: _Hints) -> Target:
         if isinstance(hints.inputs, Table):
             raise InputError(f"{source} is a torch network, which is audited on images; give inputs the images' shape.")
         inputs = hints.inputs if hints.inputs is not None else getattr(found, "inputs", None)
-        return from_torch(as_logits(found, Output.named(output or "logits")), inputs, hints.classes, name=name)
+        net = as_logits(found, Output.named(output or "logits"), inputs)
+        return from_torch(net, inputs, hints.classes, name=name)
     if not hasattr(found, "predict") and not hasattr(found, "predict_proba"):
         raise InputError(
             f"{source} holds a {type(found).__name__}, which is no model; give a Target, a torch module, or an object "
@@ -233,6 +236,8 @@ def _pickle(path: Path, trusted: bool) -> Any:
         TypeError,
         ValueError,
         pickle.UnpicklingError,
+        struct.error,
+        zlib.error,
     ) as error:
         raise _unreadable(path, error) from None
 

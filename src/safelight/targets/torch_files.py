@@ -14,12 +14,14 @@ that builds the network for them is the owner's own `factory`.
 from __future__ import annotations
 
 import pickle
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from safelight.errors import InputError, MissingExtra, UntrustedFile
+from safelight.targets.base import Images
 from safelight.targets.foreign import Output
 
 try:
@@ -38,6 +40,7 @@ BROKEN = (
     RuntimeError,
     TypeError,
     ValueError,
+    struct.error,
     zipfile.BadZipFile,
 )
 NESTED = ("state_dict", "model_state_dict", "model")  # under which training scripts keep the weights
@@ -79,11 +82,34 @@ class LogProbabilities(nn.Module):
         return scores.clamp_min(torch.finfo(scores.dtype).tiny).log()  # type: ignore[no-any-return]
 
 
-def as_logits(net: nn.Module, output: Output) -> nn.Module:
-    """Return a network that gives logits; raises InputError for one that gives labels."""
+def as_logits(net: nn.Module, output: Output, inputs: Any) -> nn.Module:
+    """Return a network that gives logits, after a look at what it gives for a dark and a bright image.
+
+    Raises:
+        InputError: it is said to give labels, or its answers are not what they are said to be.
+    """
     if output is Output.LABELS:
         raise InputError("A torch network gives logits or probabilities, not labels; set output to what it gives.")
-    return LogProbabilities(net) if output is Output.PROBABILITIES else net
+    wanted = LogProbabilities(net) if output is Output.PROBABILITIES else net
+    if not isinstance(inputs, Images):
+        return wanted  # `from_torch` says what is missing
+    net.eval()
+    ends = torch.stack([torch.full(inputs.shape, end) for end in (inputs.low, inputs.high)])
+    try:
+        with torch.no_grad():
+            answers = net(ends)
+    except RuntimeError:
+        return wanted  # `from_torch` says what is wrong with the images
+    if not isinstance(answers, Tensor):
+        raise InputError(f"The network answers with a {type(answers).__name__}; let it return one tensor of logits.")
+    sums = answers.sum(dim=-1)
+    if bool((answers >= 0).all() and ((sums - 1).abs() < 1e-4).all()) != (output is Output.PROBABILITIES):
+        other = Output.LOGITS if output is Output.PROBABILITIES else Output.PROBABILITIES
+        raise InputError(
+            f"The network is said to give {output.value}, but for a dark image its answer sums to {sums[0]:.4g} with "
+            f'least value {answers.min():.4g}; set output = "{other.value}".'
+        )
+    return wanted
 
 
 def open_safetensors(path: Path, factory: Callable[[], Any] | None) -> nn.Module:

@@ -76,11 +76,13 @@ def of_coins(pooled: Guesses, per_run: int, level: float, policy: Policy) -> Out
     return Outcome(binomial_p(right, n, chance), tuple(measured), mu, powered, settle)
 
 
-def of_membership(scores: Array, member: Array, level: float, rng: Generator, person: Array | None = None) -> Outcome:
+def of_membership(
+    scores: Array, member: Array, level: float, rng: Generator, person: Array | None = None, resamples: int = 1000
+) -> Outcome:
     """Judge scores (n,) of records known to be in or out (n,): several operating points and one omnibus test.
 
     The tests are the AUC and the TPR at 1 % FPR, also at 0.1 % where at least 3,000 nonmembers carry it; p is the
-    smallest, times their number.
+    smallest, times their number. Intervals take `resamples` bootstrap samples.
     """
     inside, outside = scores[member], scores[~member]
     inside_of = None if person is None else person[member]
@@ -88,11 +90,10 @@ def of_membership(scores: Array, member: Array, level: float, rng: Generator, pe
     points = [fpr for fpr in (LOOK_FOR_FPR, 0.001) if len(outside) * fpr >= (1 if fpr == LOOK_FOR_FPR else 3)]
     confidence, draws = 1 - level, _draws(level)
     rates = [
-        tpr_at_fpr(inside, outside, fpr, rng, inside_of, outside_of, shuffles=draws, confidence=confidence)
-        for fpr in points
+        tpr_at_fpr(inside, outside, fpr, rng, inside_of, outside_of, resamples, draws, confidence) for fpr in points
     ]
     tests = 1 + len(rates)
-    low, high = auc_interval(inside, outside, rng, inside_of, outside_of, confidence=confidence)
+    low, high = auc_interval(inside, outside, rng, inside_of, outside_of, resamples, confidence)
     ps = [
         auc_p(inside, outside, rng, inside_of, outside_of, draws=draws),
         *(rate.p for rate in rates if rate.p is not None),
@@ -107,13 +108,21 @@ def of_membership(scores: Array, member: Array, level: float, rng: Generator, pe
 
 
 def of_attribute(
-    belief: Array, imputed: Array, secret: Array, member: Array, level: float, policy: Policy, rng: Generator
+    belief: Array,
+    imputed: Array,
+    secret: Array,
+    member: Array,
+    level: float,
+    policy: Policy,
+    rng: Generator,
+    resamples: int = 500,
 ) -> tuple[Outcome, dict[str, tuple[Measurement, ...]]]:
     """Judge guesses of an attribute on a given split: does the model add more for members than for nonmembers?
 
     Args:
         belief: (n, k) of the attack; imputed: (n, k) of the same knowledge without the model.
         secret: (n,) true value numbers; member: (n,) bool.
+        resamples: bootstrap samples of the rows' intervals.
 
     Returns:
         the outcome, and the rows members, nonmembers and imputation.
@@ -126,7 +135,7 @@ def of_attribute(
     spread = math.sqrt(gain[member].var() / member.sum() + gain[~member].var() / (~member).sum())
     reach = float(norm.isf(level)) * spread
     rows = {
-        name: table_measures(guess.argmax(1), truth, belief.shape[1], rng, guess)
+        name: table_measures(guess.argmax(1), truth, belief.shape[1], rng, guess, draws=resamples)
         for name, guess, truth in (
             ("members", belief[member], secret[member]),
             ("nonmembers", belief[~member], secret[~member]),

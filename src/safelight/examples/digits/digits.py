@@ -9,12 +9,23 @@ from safelight.data.splits import random_split
 from safelight.targets.base import Images, Target
 
 
+def groups() -> tuple[Records, Records, Records]:
+    """Return random thirds: to train on, held out, public."""
+    rng = np.random.default_rng(2026)
+    members, rest = random_split(digits(), 1 / 3, rng)
+    return members, *random_split(rest, 0.5, rng)
+
+
 def members() -> Records:
-    return random_split(digits(), 0.5, np.random.default_rng(2026))[0]
+    return groups()[0]
 
 
 def nonmembers() -> Records:
-    return random_split(digits(), 0.5, np.random.default_rng(2026))[1]
+    return groups()[1]
+
+
+def public() -> Records:
+    return groups()[2]
 
 
 def model() -> Target:
