@@ -97,7 +97,14 @@ def test_a_person_goes_in_whole_or_not_at_all(patients):
     for person in np.unique(draw.question.records.person):
         assert len(set(inside[draw.question.records.person == person])) == 1
     answer = Scores(inside[:, None].astype(float))
-    assert guess(draw.match(answer), draw.secret, 1.0, np.random.default_rng(0)).right == len(draw.secret)
+    found = guess(draw.match(answer), draw.secret, 0.5, np.random.default_rng(0))
+    assert found.right == found.guesses == round(0.5 * len(draw.secret))
+
+
+def test_half_of_a_large_tie_is_guessed_in(patient_splits):
+    draw = RecordCoins().flip(patient_splits, np.random.default_rng(7))
+    belief = draw.match(Scores(np.ones((len(draw.question.records), 1))))
+    assert abs((belief.argmax(1) == 1).mean() - 0.5) < 0.01
 
 
 def test_attribute_coins_change_the_chosen_rows_alone_and_blank_the_question(named):

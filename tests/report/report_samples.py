@@ -183,17 +183,17 @@ def table_leak() -> Report:
         rows={
             "A002": {
                 "members": (
-                    Measurement("gmean", 0.91, 0.88, 0.94),
+                    Measurement("g_mean", 0.91, 0.88, 0.94),
                     Measurement("mcc", 0.82, 0.78, 0.86),
                     Measurement("auc", 0.97, 0.95, 0.98),
                 ),
                 "nonmembers": (
-                    Measurement("gmean", 0.55, 0.51, 0.59),
+                    Measurement("g_mean", 0.55, 0.51, 0.59),
                     Measurement("mcc", 0.11, 0.07, 0.15),
                     Measurement("auc", 0.58, 0.54, 0.62),
                 ),
                 "imputation": (
-                    Measurement("gmean", 0.60, 0.57, 0.63),
+                    Measurement("g_mean", 0.60, 0.57, 0.63),
                     Measurement("mcc", 0.22, 0.18, 0.26),
                     Measurement("auc", 0.66, 0.63, 0.69),
                 ),

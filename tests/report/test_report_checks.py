@@ -81,6 +81,8 @@ def test_likeness_decides_whether_a_recipe_finding_bears_on_the_model() -> None:
     assert "could not be told" in checks.likeness(replace(samples.table_leak(), likeness=None))
     assert checks.likeness(replace(samples.table_leak(), findings=(samples.membership(),))) == ""
     single = Likeness(0.7, None, (0.8,), (), True)
+    same = Likeness(0.7, None, (0.8, 0.8), (), True)
+    assert "against 80%, over 2 trainings)" in checks.likeness(replace(samples.table_leak(), likeness=same))
     assert "against 80%)" in checks.likeness(replace(samples.table_leak(), likeness=single))
     bare = Likeness(None, None, (), (), True)
     assert checks.likeness(replace(samples.table_leak(), likeness=bare)).startswith(
@@ -123,7 +125,10 @@ def test_the_roc_speaks_only_of_what_its_floor_allows() -> None:
         "While 1 in 100 others are wrongly accused, M001 recognises 20 in 100 training records. "
         "Grey: with 100 other records, fewer than 1 in 100 false alarms cannot be measured."
     )
-    assert captions.roc(replace(roc, floor=0.05, nonmembers=20)).startswith("While 10 in 100 others")
+    fine = replace(roc, fpr=(0.001, 0.01, 0.1), floor=0.001, nonmembers=1000)
+    assert captions.roc(fine).startswith("While 1 in 100 others are wrongly accused, M001 recognises 20 in 100")
+    coarse = replace(roc, fpr=(0.0, 0.05, 0.1), floor=0.05, nonmembers=20)
+    assert captions.roc(coarse).startswith("While 5 in 100 others")
     assert captions.roc(replace(roc, floor=0.5, nonmembers=2)).startswith("Grey: with 2 other records")
 
 
@@ -157,4 +162,6 @@ def test_a_ranking_is_not_called_a_proof() -> None:
     )
     other = replace(report, at_risk=(AtRisk("p7", "M002", 3.0, 0.2),))
     assert "M002 points most strongly at p7: 20 in 100" in captions.at_risk(other)
+    alone = replace(report, at_risk=(AtRisk("p7", "M002", 3.0, 0.0),))
+    assert "p7: no other record scores as high" in captions.at_risk(alone)
     assert captions.at_risk(replace(report, at_risk=())) == ""

@@ -140,7 +140,7 @@ def test_a_recognised_person_is_not_a_guessed_one() -> None:
 
 def test_the_gain_over_imputation_has_a_direction() -> None:
     gain = Measurement("gain", 0.12, 0.05, 0.19, control=0.0)
-    given = with_numbers(samples.finding(about="model"), gain, Measurement("gmean", 0.9, 0.8, 0.95, None, 0.6))
+    given = with_numbers(samples.finding(about="model"), gain, Measurement("g_mean", 0.9, 0.8, 0.95, None, 0.6))
     assert claims.numbers(given) == [
         "Beyond guessing without the model, it tells 12 in 100 more secrets of training records than of others "
         "(very likely between +5 and +19 in 100).",

@@ -11,7 +11,7 @@ from safelight.report import words
 from safelight.report.html import page
 from safelight.report.model import Curve, Report, Rung, Skipped
 from safelight.report.words import Opening
-from safelight.verdict.finding import Status, Verdict
+from safelight.verdict.finding import Finding, Status, Verdict
 
 
 def opening(report: Report, **changes: object) -> Opening:
@@ -31,11 +31,16 @@ def test_the_worst_leak_gives_headline_numbers_and_first_step() -> None:
     assert "explain M001" in opening(samples.table_leak(), findings=(samples.membership(remedy=""),)).step
 
 
-def test_more_leaks_are_counted() -> None:
-    one, two, three = samples.finding(), samples.membership(), samples.membership(code="M002")
-    assert "also ended" not in opening(samples.table_leak(), findings=(one,)).sentence
-    assert "1 more claim also ended as a leak" in opening(samples.table_leak(), findings=(one, two)).sentence
-    assert "2 more claims also ended as a leak" in opening(samples.table_leak(), findings=(one, two, three)).sentence
+def test_more_leaks_are_counted_and_those_on_this_model_named() -> None:
+    def sentence(*findings: Finding) -> str:
+        return opening(samples.table_leak(), findings=findings).sentence
+
+    recipe, other, given = samples.finding(), samples.finding(code="A003"), samples.membership()
+    assert "also ended" not in sentence(recipe)
+    assert "1 more claim also ended as a leak." in sentence(recipe, other)
+    assert "1 more claim also ended as a leak, 1 of them on this very model." in sentence(recipe, given)
+    assert "2 more claims also ended as a leak, 1 of them on" in sentence(recipe, given, other)
+    assert "1 more claim also ended as a leak." in sentence(given, recipe)
 
 
 def test_a_leak_in_an_incomplete_audit_says_both() -> None:
@@ -54,10 +59,12 @@ def test_how_sure_a_leak_is_allows_for_all_claims() -> None:
 
 def test_how_sure_a_leak_is_counts_the_sanity_checks() -> None:
     report = samples.table_leak()
-    assert "4 of 4 sanity checks came out as they must" in words.opening(report).confidence
+    assert "the attacks stayed at chance in 3 of 3 checks." in words.opening(report).confidence
     missed = Rung("planted", "A003", 55, 100, 2, 0.2, False, "it is blind here")
-    assert "4 of 5 sanity checks" in opening(report, ladder=(*report.ladder, missed)).confidence
-    assert "No sanity check could be run" in opening(report, ladder=()).confidence
+    assert "in 3 of 3 checks" in opening(report, ladder=(*report.ladder, missed)).confidence
+    failed = Rung("never saw", "A003", 95, 100, 2, 1e-9, False)
+    assert "in 3 of 4 checks" in opening(report, ladder=(*report.ladder, failed)).confidence
+    assert "It was not checked that" in opening(report, ladder=()).confidence
 
 
 def test_a_leak_of_the_recipe_says_whether_it_bears_on_the_model() -> None:

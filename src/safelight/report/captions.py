@@ -8,6 +8,7 @@ from safelight.measures.base import Measurement
 from safelight.report import numbers, plain, words
 from safelight.report.model import Curve, Pictures, Report, Roc
 from safelight.verdict.finding import Finding, Status
+from safelight.verdict.levels import LOOK_FOR_FPR
 
 
 def coins(report: Report) -> str:
@@ -21,15 +22,16 @@ def coins(report: Report) -> str:
 
 
 def roc(roc: Roc) -> str:
-    """Say how many training records are found at the rarest false alarm that this data can carry."""
-    reachable = [(fpr, tpr) for fpr, tpr in zip(roc.fpr, roc.tpr, strict=True) if fpr >= roc.floor]
+    """Say how many training records are found at 1 in 100 false alarms, or at the fewest that the data can carry."""
+    at = max(LOOK_FOR_FPR, roc.floor)
+    reachable = [(fpr, tpr) for fpr, tpr in zip(roc.fpr, roc.tpr, strict=True) if roc.floor <= fpr <= at + 1e-9]
     grey = (
         f"Grey: with {plain.several(roc.nonmembers, 'other record')}, "
         f"fewer than {plain.in_100(roc.floor)} false alarms cannot be measured."
     )
     if not reachable:
         return grey
-    fpr, tpr = reachable[0]
+    fpr, tpr = reachable[-1]
     found = f"{roc.code} recognises {plain.in_100(tpr)} training records"
     return f"While {plain.in_100(fpr)} others are wrongly accused, {found}. {grey}"
 
@@ -85,15 +87,16 @@ def at_risk(report: Report) -> str:
     if not report.at_risk:
         return ""
     worst = report.at_risk[0]
+    others = "no other record scores" if worst.share == 0 else f"{plain.in_100(worst.share)} others score"
     return (
-        f"{worst.code} points most strongly at {worst.id}: {plain.in_100(worst.share)} others score as high. "
+        f"{worst.code} points most strongly at {worst.id}: {others} as high. "
         "This is a ranking, not a proof about any one of them."
     )
 
 
 def _balance(measured: tuple[Measurement, ...]) -> Measurement | None:
     """Return the measure to compare rows by: the AUC, else the G-mean, else the MCC."""
-    for name in ("auc", "gmean", "mcc"):
+    for name in ("auc", "g_mean", "mcc"):
         found = next((item for item in measured if item.name == name and item.value is not None), None)
         if found is not None:
             return found

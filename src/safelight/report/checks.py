@@ -56,6 +56,15 @@ def ladder(report: Report) -> str:
     return text + "."
 
 
+def nulls(report: Report) -> str:
+    """Say whether the attacks stayed at chance where nothing can leak."""
+    done = [rung for rung in report.ladder if rung.ok is not None and not must_be_seen(rung)]
+    if not done:
+        return "It was not checked that the attacks stay at chance where nothing can leak."
+    good = sum(bool(rung.ok) for rung in done)
+    return f"Where nothing can leak, the attacks stayed at chance in {good} of {plain.several(len(done), 'check')}."
+
+
 def gate(gate: Gate | None) -> str:
     """Say whether members and nonmembers can be told apart without the model."""
     if gate is None or gate.passed is None:
@@ -97,5 +106,6 @@ def _accuracies(alike: Likeness) -> str:
     given, mean = plain.percent(alike.given_accuracy), plain.percent(fmean(alike.retrained_accuracy))
     runs = len(alike.retrained_accuracy)
     few, many = plain.percent(min(alike.retrained_accuracy)), plain.percent(max(alike.retrained_accuracy))
-    spread = f"{mean} on average, {few} to {many}, over {runs} trainings" if runs > 1 else mean
+    spread = mean if few == many else f"{mean} on average, {few} to {many}"
+    spread += f", over {runs} trainings" if runs > 1 else ""
     return f" (right on {given} of records that none of them saw, against {spread})"

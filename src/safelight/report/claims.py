@@ -254,7 +254,7 @@ def _gain(finding: Finding) -> str:
 
 
 def _balanced(finding: Finding) -> str:
-    gmean = finding.number("gmean")
+    gmean = finding.number("g_mean")
     if gmean is None or gmean.value is None:
         return ""
     others = "" if gmean.control is None else f" and {plain.number(gmean.control)} on others"

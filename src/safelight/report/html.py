@@ -207,7 +207,12 @@ def _ladder(report: Report) -> list[dict[str, str]]:
 
 def _at_risk(report: Report) -> list[dict[str, str]]:
     return [
-        {"id": item.id, "code": item.code, "score": plain.number(item.score), "share": plain.in_100(item.share)}
+        {
+            "id": item.id,
+            "code": item.code,
+            "score": plain.number(item.score),
+            "share": plain.in_100(item.share) if item.share else "none",
+        }
         for item in report.at_risk[:_AT_RISK]
     ]
 

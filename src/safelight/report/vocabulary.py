@@ -80,7 +80,7 @@ _MEASURES = {
         Kind.RATE,
         "how many more secrets the attack tells of training records than of others, beyond guessing without the model.",
     ),
-    "gmean": Term(
+    "g_mean": Term(
         "G-mean", Kind.NUMBER, "hit rate balanced over all values: 1 is perfect, 0 means one value is never found."
     ),
     "mcc": Term("MCC", Kind.NUMBER, "agreement of guess and truth: 0 is luck, 1 is perfect."),

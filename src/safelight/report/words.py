@@ -133,7 +133,9 @@ def _leak(report: Report) -> tuple[str, str, str, str]:
     parts = claims.numbers(worst)[:2]
     others = [finding for finding in found if finding is not worst]
     if others:
-        parts.append(f"{plain.several(len(others), 'more claim')} also ended as a leak.")
+        here = sum(finding.about == "model" for finding in others)
+        on_this = f", {here} of them on this very model" if here and worst.about == "recipe" else ""
+        parts.append(f"{plain.several(len(others), 'more claim')} also ended as a leak{on_this}.")
     parts.append(claims.where(worst))
     if report.incomplete:
         parts.append(f"The audit is also incomplete: {plain.sentence(report.incomplete)}")
@@ -149,12 +151,7 @@ def _sure_of_leak(report: Report, worst: Finding) -> str:
         if report.claims > 1:
             parts[-1] += f", with all {report.claims} claims of this audit allowed for"
         parts[-1] += "."
-    rungs = [rung for rung in report.ladder if rung.ok is not None]
-    good = sum(bool(rung.ok) for rung in rungs)
-    if rungs:
-        parts.append(f"{good} of {plain.several(len(rungs), 'sanity check')} came out as they must.")
-    else:
-        parts.append("No sanity check could be run.")
+    parts.append(checks.nulls(report))
     if worst.about == "recipe":
         parts.append(checks.likeness(report))
     return " ".join(parts)

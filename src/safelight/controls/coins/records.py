@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy import ndarray as Array
 from numpy.random import Generator
-from scipy.stats import rankdata
 
 from safelight.controls.coins.base import Draw
 from safelight.data.records import Records, Splits, concat
@@ -53,13 +52,13 @@ class RecordCoins:
         units = self._units(pool)
         always = np.flatnonzero(~np.isin(units, chosen) & (np.arange(len(pool)) < len(data.members)))
         inside = np.flatnonzero(np.isin(units, chosen[secret == 1]))
-        return self._draw(pool, chosen, np.concatenate([always, inside]), secret)
+        return self._draw(pool, chosen, np.concatenate([always, inside]), secret, rng)
 
     def never_saw(self, data: Splits, rng: Generator) -> Draw:
         pool = _pool(data)
         chosen = self._choose(data, pool, rng)
         trained = np.flatnonzero(~np.isin(self._units(pool), chosen))
-        return self._draw(pool, chosen, trained, rng.integers(0, 2, len(chosen)))
+        return self._draw(pool, chosen, trained, rng.integers(0, 2, len(chosen)), rng)
 
     def _units(self, pool: Records) -> Array:
         return pool.person if self.person and pool.person is not None else np.arange(len(pool))
@@ -67,21 +66,29 @@ class RecordCoins:
     def _choose(self, data: Splits, pool: Records, rng: Generator) -> Array:
         return rng.choice(np.unique(self._units(pool)), self.count(data), replace=False)
 
-    def _draw(self, pool: Records, chosen: Array, trained: Array, secret: Array) -> Draw:
+    def _draw(self, pool: Records, chosen: Array, trained: Array, secret: Array, rng: Generator) -> Draw:
         units = self._units(pool)
         asked = np.flatnonzero(np.isin(units, chosen))
         unit_of = {unit: number for number, unit in enumerate(chosen.tolist())}
         owner = np.array([unit_of[unit] for unit in units[asked].tolist()])
-        return Draw(pool.take(trained), WhoWasIn(pool.take(asked)), secret, 2, in_or_out(owner, len(chosen)))
+        match = in_or_out(owner, rng.permutation(len(chosen)))
+        return Draw(pool.take(trained), WhoWasIn(pool.take(asked)), secret, 2, match)
 
 
-def in_or_out(owner: Array, units: int) -> Callable[[Answer], Array]:
-    """Return the matcher that averages scores over each unit and centres their ranks: high is in, low is out."""
+def in_or_out(owner: Array, ties: Array) -> Callable[[Answer], Array]:
+    """Return the matcher that averages scores over each unit and centres their ranks: high is in, low is out.
+
+    Args:
+        owner: (n,) unit of each record.
+        ties: (units,) order among units of equal score, drawn with the coins: half of a large tie is guessed in.
+    """
+    units = len(ties)
 
     def match(answer: Answer) -> Array:
         assert isinstance(answer, Scores)
         mean = np.bincount(owner, answer.values[:, 0], units) / np.bincount(owner, minlength=units)
-        centred = rankdata(mean) - (units + 1) / 2
+        centred = np.empty(units)
+        centred[np.lexsort((ties, mean))] = np.arange(units) - (units - 1) / 2
         return np.stack([-centred, centred], axis=1)
 
     return match
