@@ -5,7 +5,7 @@ export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 export PYTHONHASHSEED := 0
 
-.PHONY: demo test check proof bench nightly lint clean
+.PHONY: demo docs servers test check proof bench nightly lint clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Safelight needs Python 3.11 or newer.")'
@@ -13,10 +13,17 @@ export PYTHONHASHSEED := 0
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all,dev]'
 	touch $@
 
+.venv-servers/ready: servers-constraints.txt
+	$(PYTHON) -m venv .venv-servers
+	.venv-servers/bin/python -m pip install --quiet --disable-pip-version-check --requirement servers-constraints.txt
+	touch $@
+
+servers: .venv-servers/ready  ## Make the environment of the real model servers.
+
 demo: .venv/ready  ## Audit two real models on bundled data.
 	$(BIN)/safelight demo
 
-test: .venv/ready  ## Run the tests.
+test: .venv/ready .venv-servers/ready  ## Run the tests; those of served models start real MLServer and MLflow servers.
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/ready  ## Style, types, layers, documentation.
@@ -25,6 +32,9 @@ check: .venv/ready  ## Style, types, layers, documentation.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/build.py --check
+
+docs: .venv/ready  ## Write the generated pages of docs/ again.
+	$(BIN)/python docs/build.py
 
 proof: .venv/ready  ## One row a method: planted leak, null, verification figure, CPU seconds.
 	$(BIN)/python benchmarks/proof.py
@@ -36,4 +46,4 @@ nightly: .venv/ready proof bench  ## Everything that takes long.
 	$(BIN)/safelight demo --only digits
 
 clean:
-	rm -rf .venv safelight-demo safelight-report
+	rm -rf .venv .venv-servers safelight-demo safelight-report

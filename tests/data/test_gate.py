@@ -12,8 +12,8 @@ from scipy.stats import binom
 from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
 
-from safelight.data.bundled import affairs, digits, orl_faces
-from safelight.data.gate import GateResult, blind_gate, deal_folds, fold_aucs, out_of_fold, shuffled
+from safelight.data.bundled import affairs, orl_faces
+from safelight.data.gate import GateResult, blind_gate, deal_folds, fold_aucs, out_of_fold
 from safelight.data.records import Records
 from safelight.data.splits import disjoint_people, random_split
 
@@ -26,8 +26,15 @@ def faces() -> Records:
 
 
 @pytest.fixture(scope="module")
+def small() -> Records:
+    """20 people in few pixels, for tests that run the gate hundreds of times."""
+    records = orl_faces((12, 10))
+    return records.take(records.y < 20)
+
+
+@pytest.fixture(scope="module")
 def survey() -> Records:
-    table = affairs()
+    table = affairs().sample(1500, random_state=0)
     return Records.of(table.drop(columns="rate_marriage"), table["rate_marriage"].to_numpy() - 1)
 
 
@@ -75,57 +82,31 @@ def test_folds_keep_groups_whole_and_are_even() -> None:
     assert np.array_equal(np.bincount(fold), [80] * 5)
     assert all(len(set(fold[group == one])) == 1 for one in range(40))
     assert len(set(deal_folds(np.array([0, 0, 1]), 5, np.random.default_rng(0)))) == 2
-
-
-# Which splits are compared -------------------------------------------------------------------------------------------
-def test_without_persons_any_row_may_change_sides() -> None:
-    member = np.arange(20) < 14
-    drawn = shuffled(member, None, 400, np.random.default_rng(0))
-    assert (drawn.sum(axis=0) == 14).all()
-    assert abs(drawn.mean(axis=1) - 0.7).max() < 0.1
-
-
-def test_whole_persons_change_sides() -> None:
-    person = np.repeat(np.arange(10), [1, 2, 3, 4, 5, 1, 2, 3, 4, 5])
-    member = person < 6
-    drawn = shuffled(member, person, 200, np.random.default_rng(0))
-    inside = np.array([drawn[person == one].mean(axis=0) for one in range(10)])
-    assert set(np.unique(inside)) == {0.0, 1.0}
-    assert (inside.sum(axis=0) == 6).all()
-    assert (inside.min(axis=1) == 0).all()
-
-
-def test_rows_change_sides_within_a_person_on_both() -> None:
-    person = np.repeat([0, 1, 2, 3, 4], [4, 4, 1, 1, 2])
-    member = np.array([1, 1, 1, 0, 1, 0, 0, 0, 1, 0, 1, 1], dtype=bool)
-    drawn = shuffled(member, person, 200, np.random.default_rng(0))
-    assert (drawn[person == 0].sum(axis=0) == 3).all()
-    assert (drawn[person == 1].sum(axis=0) == 1).all()
-    # persons 2 and 3, one row each, change places; person 4 is the only one with two rows
-    assert (drawn[8] != drawn[9]).all()
-    assert 50 < drawn[8].sum() < 150
-    assert drawn[10:].all()
+    assert len(set(deal_folds(np.arange(12), 5, np.random.default_rng(0)))) == 3
+    assert len(set(deal_folds(np.zeros(9, dtype=int), 5, np.random.default_rng(0)))) == 1
 
 
 # Random splits pass --------------------------------------------------------------------------------------------------
-RANDOM: dict[str, Callable[[Records, Records, Generator], Pair]] = {
-    "7 of 10 photos": lambda f, s, rng: random_split(f, 0.7, rng),
-    "photos": lambda f, s, rng: random_split(f, 0.7, rng, within_class=False),
-    "photos, people unknown": lambda f, s, rng: random_split(nameless(f), 0.7, rng, within_class=False),
-    "other people": lambda f, s, rng: disjoint_people(f, rng, (0.7, 0.3)),
-    "digits": lambda f, s, rng: random_split(digits().take(np.arange(300)), 0.7, rng),
-    "survey": lambda f, s, rng: random_split(s.take(rng.permutation(6366)[:300]), 0.7, rng, within_class=False),
-    "visits": lambda f, s, rng: random_split(visits(rng), 0.7, rng, within_class=False),
-    "patients": lambda f, s, rng: disjoint_people(visits(rng), rng, (0.7, 0.3)),
+RANDOM: dict[str, Callable[[Records, Records, Records, Generator], Pair]] = {
+    "7 of 10 photos": lambda f, s, d, rng: random_split(f, 0.7, rng),
+    "photos": lambda f, s, d, rng: random_split(f, 0.7, rng, within_class=False),
+    "photos, people unknown": lambda f, s, d, rng: random_split(nameless(f), 0.7, rng, within_class=False),
+    "other people": lambda f, s, d, rng: disjoint_people(f, rng, (0.7, 0.3)),
+    "digits": lambda f, s, d, rng: random_split(d.take(np.arange(300)), 0.7, rng),
+    "survey": lambda f, s, d, rng: random_split(s.take(rng.permutation(1500)[:300]), 0.7, rng, within_class=False),
+    "visits": lambda f, s, d, rng: random_split(visits(rng), 0.7, rng, within_class=False),
+    "patients": lambda f, s, d, rng: disjoint_people(visits(rng), rng, (0.7, 0.3)),
 }
 
 
 @pytest.mark.parametrize("kind", RANDOM)
-def test_random_splits_are_refused_once_in_a_hundred(kind: str, faces: Records, survey: Records) -> None:
+def test_random_splits_are_refused_once_in_a_hundred(
+    kind: str, small: Records, survey: Records, digits: Records
+) -> None:
     p = []
     for seed in range(100):
         rng = np.random.default_rng(seed)
-        members, nonmembers = RANDOM[kind](faces, survey, rng)
+        members, nonmembers = RANDOM[kind](small, survey, digits, rng)
         result = blind_gate(members, nonmembers, rng, permutations=299)
         assert result.p is not None
         assert result.passed is (result.p >= 0.01)
@@ -167,20 +148,20 @@ def other_camera(records: Records, rng: Generator) -> Pair:
     return members, Records(nonmembers.x + grain, nonmembers.y, nonmembers.ids, nonmembers.person)
 
 
-SHIFTED: dict[str, Callable[[Records, Records, Generator], Pair]] = {
-    "other people in other light": lambda f, s, rng: (
+SHIFTED: dict[str, Callable[[Records, Records, Records, Generator], Pair]] = {
+    "other people in other light": lambda f, s, d, rng: (
         (pair := disjoint_people(f, rng, (0.6, 0.4)))[0],
         lighter(pair[1], 0.12),
     ),
-    "the same people in other light": lambda f, s, rng: (
+    "the same people in other light": lambda f, s, d, rng: (
         (pair := random_split(f, 0.7, rng))[0],
         lighter(pair[1], 0.03),
     ),
-    "another camera": lambda f, s, rng: other_camera(f, rng),
-    "time": lambda f, s, rng: later(s, rng),
-    "labels": lambda f, s, rng: other_mix(digits(), rng),
-    "two columns together": lambda f, s, rng: other_pairing(s, rng),
-    "other people, unknown": lambda f, s, rng: (
+    "another camera": lambda f, s, d, rng: other_camera(f, rng),
+    "time": lambda f, s, d, rng: later(s, rng),
+    "labels": lambda f, s, d, rng: other_mix(d, rng),
+    "two columns together": lambda f, s, d, rng: other_pairing(s, rng),
+    "other people, unknown": lambda f, s, d, rng: (
         (pair := disjoint_people(f, rng, (0.7, 0.3)))[0].relabelled(np.zeros(280)),
         pair[1].relabelled(np.zeros(120)),
     ),
@@ -188,11 +169,11 @@ SHIFTED: dict[str, Callable[[Records, Records, Generator], Pair]] = {
 
 
 @pytest.mark.parametrize("kind", SHIFTED)
-def test_shifted_splits_are_refused(kind: str, faces: Records, survey: Records) -> None:
+def test_shifted_splits_are_refused(kind: str, faces: Records, survey: Records, digits: Records) -> None:
     refused = []
     for seed in range(5):
         rng = np.random.default_rng(seed)
-        members, nonmembers = SHIFTED[kind](faces, survey, rng)
+        members, nonmembers = SHIFTED[kind](faces, survey, digits, rng)
         if kind.endswith("unknown"):
             members, nonmembers = nameless(members), nameless(nonmembers)
         result = blind_gate(members, nonmembers, rng)
@@ -213,21 +194,20 @@ def test_people_are_told_apart_by_rows_but_not_by_persons(faces: Records) -> Non
 
 
 # What it says --------------------------------------------------------------------------------------------------------
-def test_a_shift_of_the_detectable_size_is_refused_in_most_cases() -> None:
-    refused = []
+def test_a_shift_of_the_detectable_size_is_refused_in_four_of_five_cases() -> None:
+    refused, aucs, detectable = [], [], []
     for seed in range(60):
         rng = np.random.default_rng(seed)
         table = pd.DataFrame(rng.standard_normal((600, 4)), columns=list("abcd"))
-        pool = Records.of(table, rng.integers(0, 2, 600))
-        detectable = blind_gate(*random_split(pool, 0.7, rng, within_class=False), rng, permutations=299).detectable
-        assert detectable is not None
-        assert 0.55 < detectable < 0.62
-        members, nonmembers = random_split(pool, 0.7, rng, within_class=False)
-        # one column shifted so far that its own AUC is a little above: the gate must still find which column
-        shifted = nonmembers.x.assign(a=nonmembers.x["a"] + 0.45)
-        result = blind_gate(members, Records.of(shifted, nonmembers.y), rng, permutations=299)
+        members, others = random_split(Records.of(table, rng.integers(0, 2, 600)), 0.7, rng, within_class=False)
+        # the gate does not know which column is shifted, so its AUC stays below the best possible .638
+        shifted = Records.of(others.x.assign(a=others.x["a"] + 0.5), others.y)
+        result = blind_gate(members, shifted, rng, permutations=299)
         refused.append(result.passed is False)
-    assert np.mean(refused) > 0.7
+        aucs.append(result.auc)
+        detectable.append(result.detectable)
+    assert np.mean(aucs) == pytest.approx(np.mean(detectable), abs=0.015)
+    assert 0.65 < np.mean(refused) < 0.95
 
 
 def test_same_seed_same_answer_and_no_look_at_order(faces: Records) -> None:
@@ -274,6 +254,23 @@ def test_when_it_cannot_run(members: Records, nonmembers: Records | None, says: 
     result = blind_gate(members, nonmembers, np.random.default_rng(0))
     assert result == GateResult(None, None, None, None, result.reason)
     assert says in result.reason
+
+
+def patients(count: int, shift: float, rng: Generator) -> Records:
+    """30 rows for each patient, who differ much from each other."""
+    person = np.repeat(np.arange(count), 30)
+    z = rng.standard_normal((count, 2))[person] + 0.1 * rng.standard_normal((len(person), 2)) + shift
+    return Records.of(
+        pd.DataFrame(z, columns=["a", "b"]), np.zeros(len(person)), person=[f"{shift}{p}" for p in person]
+    )
+
+
+def test_few_people_carry_little_evidence() -> None:
+    rng = np.random.default_rng(0)
+    for count, shift, passed in ((3, 9.0, None), (8, 0.0, True), (8, 9.0, False)):
+        result = blind_gate(patients(count, 0.0, rng), patients(count, shift + 0.001, rng), rng)
+        assert result.passed is passed
+    assert "too few people" in blind_gate(patients(3, 0.0, rng), patients(4, 9.0, rng), rng).reason
 
 
 def test_a_large_split_is_sampled() -> None:

@@ -69,7 +69,7 @@ def test_nonmembers_keep_the_classes_of_members(tmp_path: Path) -> None:
     save(tmp_path, "strangers/tom/1.png", GRAY)
     _, classes = load_images(tmp_path / "members")
     assert load_images(tmp_path / "others", classes)[0].y.tolist() == [1]
-    with pytest.raises(InputError, match="class 'tom'.*known classes"):
+    with pytest.raises(InputError, match=r"class 'tom'.*known classes"):
         load_images(tmp_path / "strangers", classes)
 
 
@@ -81,20 +81,20 @@ def test_unequal_sizes_name_the_file_and_both_sizes(tmp_path: Path) -> None:
 
 
 def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="There is no file or folder .*nowhere"):
+    with pytest.raises(InputError, match=r"There is no file or folder .*nowhere"):
         load_images(tmp_path / "nowhere")
     with pytest.raises(InputError, match="holds no folders"):
         load_images(tmp_path)
     (tmp_path / "a").mkdir()
-    with pytest.raises(InputError, match="class folder .*a holds no picture.*add members of that class"):
+    with pytest.raises(InputError, match=r"class folder .*a holds no picture.*add members of that class"):
         load_images(tmp_path)
     (tmp_path / "a" / "1.png").write_bytes(b"no picture")
-    with pytest.raises(InputError, match="1.png cannot be read as a picture"):
+    with pytest.raises(InputError, match=r"1.png cannot be read as a picture"):
         load_images(tmp_path)
     (tmp_path / "a" / "2.webp").write_bytes(b"")
-    with pytest.raises(InputError, match="2.webp is in a format that is not read here; save it as PNG"):
+    with pytest.raises(InputError, match=r"2.webp is in a format that is not read here; save it as PNG"):
         load_images(tmp_path)
-    with pytest.raises(InputError, match="neither a folder nor an .npz file"):
+    with pytest.raises(InputError, match=r"neither a folder nor an .npz file"):
         load_images(tmp_path / "a" / "1.png")
 
 
@@ -123,7 +123,12 @@ def test_what_is_done_to_values(tmp_path: Path, kind: str, scale: int) -> None:
 
 def test_all_that_an_npz_may_hold(tmp_path: Path) -> None:
     np.savez(
-        tmp_path / "d.npz", x=X, y=[1, 0, 1, 1], classes=["ann", "bob", "cat"], person=["p", "q", "p", "r"], ids=list("wxyz")
+        tmp_path / "d.npz",
+        x=X,
+        y=[1, 0, 1, 1],
+        classes=["ann", "bob", "cat"],
+        person=["p", "q", "p", "r"],
+        ids=list("wxyz"),
     )
     records, classes = load_images(tmp_path / "d.npz")
     assert classes == ("ann", "bob", "cat")

@@ -36,7 +36,7 @@ def test_a_number_is_found_however_it_is_written() -> None:
 
 
 def test_mixed_labels_are_words() -> None:
-    assert number_labels(np.array([1, "a", 1], dtype=object), "y") [1] == ("1", "a")
+    assert number_labels(np.array([1, "a", 1], dtype=object), "y")[1] == ("1", "a")
 
 
 def test_an_unknown_class_is_named() -> None:

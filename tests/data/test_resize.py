@@ -11,9 +11,7 @@ from safelight.errors import InputError
 
 def test_half_the_size_is_the_mean_of_two_by_two() -> None:
     images = np.random.default_rng(0).random((3, 1, 8, 6))
-    literal = (
-        images[..., ::2, ::2] + images[..., 1::2, ::2] + images[..., ::2, 1::2] + images[..., 1::2, 1::2]
-    ) / 4
+    literal = (images[..., ::2, ::2] + images[..., 1::2, ::2] + images[..., ::2, 1::2] + images[..., 1::2, 1::2]) / 4
     assert np.allclose(shrink(images, (4, 3)), literal, atol=1e-14)
 
 

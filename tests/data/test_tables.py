@@ -141,7 +141,7 @@ def test_files_that_differ(other: pd.DataFrame, says: str) -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match="There is no file .*none.csv"):
+    with pytest.raises(InputError, match=r"There is no file .*none.csv"):
         load_table(tmp_path / "none.csv", "ill")
     for name, content, says in [
         ("a.xlsx", b"", "ends with '.xlsx'; give a .csv or .parquet file"),

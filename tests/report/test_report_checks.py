@@ -136,7 +136,7 @@ def test_the_curve_says_when_luck_is_beaten_and_where_the_budget_stands() -> Non
     curve = Curve("A002", (1, 10), (52, 95), 100, 2)
     finding = samples.finding(measured=samples.coins(95, 100, secrets=100))
     assert captions.curve(curve, finding) == (
-        "A002 beats luck from 10 queries a secret on. The dashed line is the budget: 20 a secret."
+        "A002 beats luck from 10 queries a secret on. The dotted line is the budget: 20 a secret."
     )
     assert captions.curve(curve, None) == "A002 beats luck from 10 queries a secret on."
     flat = captions.curve(replace(curve, right=(52, 53)), None)
@@ -146,7 +146,9 @@ def test_the_curve_says_when_luck_is_beaten_and_where_the_budget_stands() -> Non
 def test_pictures_say_what_is_missing_beside_them() -> None:
     group = samples.pictures(nearest=True)
     full = captions.pictures(group, 20)
-    assert full.startswith("A matcher that is not this model recognises 8 of 20 rebuilt pictures.")
+    assert full.startswith(
+        "A matching program that is not this model recognises 8 of 20 rebuilt pictures; a person may see less."
+    )
     assert "what it shows too is no leak" in full
     assert "not shown" not in full
     assert "their owner has not allowed it" in captions.pictures(replace(group, nearest=None), 20)

@@ -111,14 +111,16 @@ def test_information_and_recognisable_pictures_are_two_claims() -> None:
     shift = Measurement("leak_z", 1.0, 0.5, 1.5)
     clear = claims.pictures(rank(0.4, 0.28, 0.05, shift, *coins))
     vague = claims.pictures(rank(0.08, 0.02, 0.05, shift, *coins))
-    assert clear.endswith("recognisable pictures were rebuilt.")
+    assert clear.endswith("recognisable pictures were rebuilt (to that program; a person may see less).")
     assert vague.endswith("information leaks, but no recognisable picture is shown to have been rebuilt.")
     assert "5 in 100 from a model that never saw them" in clear
 
 
 def test_the_strongest_of_control_prior_and_start_has_to_be_beaten() -> None:
     prior, start = Measurement("rank1_prior", 0.35), Measurement("rank1_start", 0.05)
-    assert claims.pictures(rank(0.4, 0.28, 0.05)).endswith("recognisable pictures were rebuilt.")
+    assert claims.pictures(rank(0.4, 0.28, 0.05)).endswith(
+        "recognisable pictures were rebuilt (to that program; a person may see less)."
+    )
     beaten = claims.pictures(rank(0.4, 0.28, 0.05, prior, start))
     assert beaten.endswith("that may be chance, so no recognisable picture is shown to have been rebuilt.")
     assert "35 in 100 from public data alone, 5 in 100 from the start picture" in beaten

@@ -196,6 +196,7 @@ def test_at_least_one_triplet_is_shown_and_the_order_is_kept() -> None:
     group = samples.pictures(4)
     assert [row.name for row in triplets(group, 10**6)] == list(group.names)
     assert [row.name for row in triplets(group, 0)] == ["person 0"]
+    assert [row.name for row in triplets(replace(group, names=("0", "b", "c", "d")), 0)] == ["class 0"]
     first = triplets(group, 10**6)[0]
     assert first.nearest == ""
     assert first.control != first.rebuilt

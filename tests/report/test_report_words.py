@@ -194,6 +194,10 @@ def test_what_was_not_tested_is_gathered_once() -> None:
     report = replace(samples.no_leak(), findings=(finding,), skipped=(same, Skipped("V1", "x", "y")))
     assert words.not_tested(report) == (same, Skipped("V1", "x", "y"))
     assert words.tested(report) == "No claim was tested, 2 could not be."
+    twice = replace(report, findings=(finding, samples.not_run(about="model"), samples.silent()))
+    assert words.not_tested(twice)[0].title == "tree confidence (2 claims)"
+    assert words.tested(twice) == "1 claim was tested, 3 could not be."
+    assert words.cards(twice)[-1].value == "1 of 4"
     assert words.tested(samples.no_leak()) == "2 claims were tested; none was left out."
 
 

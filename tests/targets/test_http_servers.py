@@ -29,7 +29,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skops import io
 
+from safelight.data.records import Records, Split, Splits
 from safelight.errors import BadAnswer, BudgetSpent, InputError, TargetFailed
+from safelight.recipes.sklearn import SklearnRecipe
+from safelight.runner import audit
 from safelight.targets.base import Images, Table, Target
 from safelight.targets.http import from_http
 from safelight.threat import Access, ThreatModel
@@ -349,3 +352,24 @@ def test_the_same_audit_through_a_server_sees_the_same_door(oip: str, fitted: Fi
     with pytest.raises(BudgetSpent, match="The next batch holds 100 records and 50 of 150"):
         through.scores(fitted.frame[:100])
     assert target.model.wire.answered == 100
+
+
+def test_an_audit_through_a_server_ends_like_the_one_in_process(oip: str, fitted: Fitted) -> None:
+    labels = (load_breast_cancer().target == 0).astype(int)
+    order = np.random.default_rng(0).permutation(len(labels))
+    groups = [Records.of(fitted.frame.iloc[rows], labels[rows]) for rows in np.split(order, [300])]
+    splits = Splits(*groups, drawn=Split.RANDOM)
+    served = from_http(
+        f"{oip}/cancer",
+        classes=("benign", "malignant"),
+        inputs=columns(fitted.frame),
+        input_name="x",
+        output_name="predict_proba",
+    )
+    inside = Target.from_sklearn(fitted.cancer, labels=("benign", "malignant"))
+    recipe = SklearnRecipe(fitted.cancer)
+    reports = [audit(target, splits, recipe=recipe, only=["M001"]) for target in (served, inside)]
+    assert reports[0].verdict is reports[1].verdict
+    for one, other in zip(reports[0].findings, reports[1].findings):
+        assert (one.status, one.reason) == (other.status, other.reason)
+        assert one.measured == other.measured

@@ -7,6 +7,7 @@ import torch
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
 from safelight.errors import AccessDenied, BadAnswer, InputError
@@ -25,6 +26,14 @@ def test_a_pipeline_on_a_table_answers_as_it_does_itself(patients):
     shuffled = table[table.columns[::-1]]
     np.testing.assert_allclose(view.scores(shuffled), pipeline.predict_proba(table), atol=1e-12)
     np.testing.assert_array_equal(view.labels(table), pipeline.predict(table) == "benign")
+
+
+def test_class_numbers_follow_the_names_that_are_asked_for(patients):
+    table, answers = patients.x.drop(columns="insurer"), np.where(patients.y, "yes", "no")
+    tree = DecisionTreeClassifier(max_depth=2).fit(table, answers)
+    model = Target.from_sklearn(tree, table, labels=("yes", "no")).model
+    np.testing.assert_array_equal(model.scores(table)[:, 0], tree.predict_proba(table)[:, 1])
+    np.testing.assert_array_equal(model.labels(table) == 0, tree.predict(table) == "yes")
 
 
 def test_a_regressor_answers_with_numbers_and_has_no_scores(patients):
@@ -52,8 +61,6 @@ def test_a_linear_classifier_is_differentiable(digits):
 
 
 def test_a_forest_is_not_differentiable(patients):
-    from sklearn.tree import DecisionTreeClassifier
-
     tree = DecisionTreeClassifier().fit(patients.x.drop(columns="insurer"), patients.y)
     view = Target.from_sklearn(tree, patients.x.drop(columns="insurer")).view(ThreatModel(Access.WEIGHTS))
     with pytest.raises(InputError, match="offers no gradient"):

@@ -25,7 +25,7 @@ class TargetTable:
         rate: records a second that may be sent to a URL.
         timeout: seconds.
         input_name, output_name: tensors of a served or ONNX model.
-        output: what the model answers with.
+        output: what the model answers with; logits for torch and probabilities elsewhere when left out.
         classes: names of the classes, where neither model nor data say them.
         name: for the report.
     """
@@ -39,7 +39,7 @@ class TargetTable:
     timeout: float = 30.0
     input_name: str | None = None
     output_name: str | None = None
-    output: Literal["probabilities", "logits", "labels"] = "probabilities"
+    output: Literal["probabilities", "logits", "labels"] | None = None
     classes: list[str] | None = None
     name: str | None = None
 
@@ -192,7 +192,7 @@ def _table(kind: type, content: Mapping[str, Any], where: str) -> Any:
 
 def _value(value: Any, hint: Any, where: str) -> Any:
     """Check a TOML value against a type; a whole number may stand for a real one."""
-    allowed = [each for each in get_args(hint) if each is not type(None)] if _is_union(hint) else [hint]
+    allowed = [each for each in get_args(hint) if each is not type(None)] if type(None) in get_args(hint) else [hint]
     for each in allowed:
         if get_origin(each) is Literal:
             if value in get_args(each):
@@ -211,6 +211,3 @@ def _value(value: Any, hint: Any, where: str) -> Any:
     names = " or ".join("a list of words" if get_origin(each) is list else each.__name__ for each in allowed)
     raise InputError(f"{where} is {value!r}; it must be {names}.")
 
-
-def _is_union(hint: Any) -> bool:
-    return any(each is type(None) for each in get_args(hint))

@@ -13,7 +13,7 @@ TEMPLATE = """\
 model = "{model}"                # a file, "module:function", "file.py:function", or a URL
 # trusted = true                 # needed for pickle and joblib files: opening them runs their code
 # protocol = "mlflow"            # for URLs: oip or mlflow; also auth_env, rate, timeout, input_name, output_name
-output = "probabilities"         # probabilities, logits or labels
+# output = "probabilities"       # probabilities, logits (the default for torch) or labels
 
 [data]
 kind = "{kind}"                  # table or images

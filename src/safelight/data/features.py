@@ -32,7 +32,7 @@ def blind_features(records: Records, rng: Generator, components: int = 50, waves
     inputs = table_features(records.x) if records.is_table else picture_features(records.x, components)
     plain = standardised(np.hstack([inputs, _label_features(records.y)]))
     # Two standardised records typically lie the root of twice the number of varying columns apart.
-    scale = np.sqrt(2.0 * max(1, np.count_nonzero(plain.std(axis=0))))
+    scale = np.sqrt(2.0 * max(1, int(np.count_nonzero(plain.std(axis=0)))))
     directions = rng.standard_normal((plain.shape[1], waves)) / scale * rng.choice([0.5, 1.0, 2.0], size=waves)
     phases = rng.uniform(0, 2 * np.pi, size=waves)
     return np.hstack([plain, 0.5 * standardised(np.cos(plain @ directions + phases))])

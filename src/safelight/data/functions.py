@@ -84,7 +84,7 @@ def _from_name(name: str) -> ModuleType:
         if error.name is None or not (name == error.name or name.startswith(error.name + ".")):
             raise  # the module is there; something that it imports is not
         raise InputError(
-            f"There is no module {name!r}; install it, or name its file as \"{name.rpartition('.')[2]}.py:function\"."
+            f'There is no module {name!r}; install it, or name its file as "{name.rpartition(".")[2]}.py:function".'
         ) from None
 
 

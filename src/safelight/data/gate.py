@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy import ndarray as Array
 from numpy.random import Generator
-from scipy.special import gammaln
 from scipy.stats import norm
 
 from safelight.data.copies import copies
 from safelight.data.features import blind_features
 from safelight.data.records import Records, concat
+from safelight.data.redraw import log_ways, shuffled
 
 LEVEL = 0.01
 """A split is refused when p is below this."""
@@ -85,18 +85,19 @@ def blind_gate(
     person = None if records.person is None else _numbered(records.person)
     # Rows drawn within classes stay within them; then no random split has another label mix, and none is compared.
     unit = _numbered(records.y) if person is None and _drawn_within_class(member, records.y) else person
-    if _ways(member, unit) <= np.log(1 / LEVEL):
+    if log_ways(member, unit) <= np.log(1 / LEVEL):
         return _not_run("there are too few people to deal anew into members and nonmembers")
     fold = deal_folds(copies(records, person), folds, rng)
     if len(np.unique(fold)) < 2:
         return _not_run("all records belong to one person or are copies of one record")
     membership = np.column_stack([member, shuffled(member, unit, permutations, rng)])
     aucs = fold_aucs(out_of_fold(blind_features(records, rng), membership, fold), membership, fold)
-    if np.isnan(aucs).any():
-        return _not_run("members and nonmembers never fall into one fold; they are too few people")
-    auc, null = float(aucs[0]), aucs[1:]
+    auc, null = float(aucs[0]), np.nan_to_num(aucs[1:], nan=0.5)
+    highest = np.quantile(null, 1 - LEVEL)
+    if np.isnan(auc) or highest > 0.99:
+        return _not_run("there are too few people to see even a large difference")
     p = float((1 + np.count_nonzero(null >= auc - 1e-12)) / (1 + permutations))
-    detectable = float(min(1.0, np.quantile(null, 1 - LEVEL) + norm.ppf(0.8) * null.std()))
+    detectable = float(min(1.0, highest + norm.ppf(0.8) * null.std()))
     passed = p >= LEVEL
     seen = f"a classifier without the model tells members from nonmembers with an AUC of {auc:.3f} (p = {p:.3f})"
     reason = (
@@ -107,57 +108,11 @@ def blind_gate(
     return GateResult(auc, p, detectable, passed, reason)
 
 
-def shuffled(member: Array, person: Array | None, times: int, rng: Generator) -> Array:
-    """Return memberships (n, times) of random splits of the same kind as `member` (n,) bool; person (n,) from 0.
-
-    - No person known: any rows may be members.
-    - Every person on one side: whole persons change sides, as many as before.
-    - Some persons on both sides: their rows change sides within the person, and whole persons on one side change
-      sides with persons of as many rows, since a person with few rows is more often on one side by chance.
-    """
-    if person is None:
-        return rng.permuted(np.tile(member[:, None], (1, times)), axis=0)
-    rows, inside, groups = _sides(member, person)
-    result = np.empty((len(member), times), dtype=bool)
-    split = (inside > 0) & (inside < rows)
-    for who in np.flatnonzero(split):
-        mine = np.flatnonzero(person == who)
-        result[mine] = rng.permuted(np.tile(member[mine][:, None], (1, times)), axis=0)
-    whole = np.empty((len(rows), times), dtype=bool)
-    for people in groups:
-        whole[people] = rng.permuted(np.tile((inside[people] > 0)[:, None], (1, times)), axis=0)
-    alone = ~split[person]
-    result[alone] = whole[person[alone]]
-    return result
-
-
-def _sides(member: Array, person: Array) -> tuple[Array, Array, list[Array]]:
-    """Return rows and member rows of each person, and the groups of one-sided persons that may change places."""
-    rows = np.bincount(person)
-    inside = np.bincount(person, weights=member).astype(int)
-    one_sided = np.flatnonzero((inside == 0) | (inside == rows))
-    if len(one_sided) == len(rows):
-        return rows, inside, [one_sided]
-    return rows, inside, [one_sided[rows[one_sided] == size] for size in np.unique(rows[one_sided])]
-
-
-def _ways(member: Array, person: Array | None) -> float:
-    """Return the logarithm of the number of splits that `shuffled` draws from."""
-
-    def choose(total: Array, chosen: Array) -> float:
-        return float(np.sum(gammaln(total + 1.0) - gammaln(chosen + 1.0) - gammaln(total - chosen + 1.0)))
-
-    if person is None:
-        return choose(np.array([len(member)]), np.array([member.sum()]))
-    rows, inside, groups = _sides(member, person)
-    whole = sum(choose(np.array([len(people)]), np.array([(inside[people] > 0).sum()])) for people in groups)
-    return choose(rows, inside) + whole
-
-
 def deal_folds(group: Array, folds: int, rng: Generator) -> Array:
-    """Return the fold (n,) of each row: groups stay whole, folds get as many rows as their groups allow."""
+    """Return the fold (n,) of each row; groups (n,), numbered from 0, stay whole; folds are as even as can be."""
     sizes = np.bincount(group)
-    load = np.zeros(min(folds, np.count_nonzero(sizes)), dtype=int)
+    # With few groups fewer folds, so that most hold both members and nonmembers.
+    load = np.zeros(int(np.clip(len(sizes) // 4, min(2, len(sizes)), folds)), dtype=int)
     fold_of = np.zeros(len(sizes), dtype=int)
     people = rng.permutation(len(sizes))
     for one in people[np.argsort(-sizes[people], kind="stable")]:

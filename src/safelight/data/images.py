@@ -165,9 +165,7 @@ def _scaled(x: Array, path: Path) -> Array:
     return x / np.float32(most)
 
 
-def _numbered(
-    y: Array, own: Array | None, path: Path, classes: Sequence[str] | None
-) -> tuple[Array, tuple[str, ...]]:
+def _numbered(y: Array, own: Array | None, path: Path, classes: Sequence[str] | None) -> tuple[Array, tuple[str, ...]]:
     """Return class numbers and names; `own` are the names that the file itself gives to its numbers."""
     where = f"y in {path}"
     if y.dtype.kind == "f":

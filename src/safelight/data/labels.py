@@ -48,7 +48,7 @@ def number_labels(labels: Array, where: str, classes: Sequence[str] | None = Non
 def require_every_class(y: Array, classes: Sequence[str], where: str) -> None:
     """Raise InputError when a class has no record among the class numbers `y` (n,)."""
     counts = np.bincount(np.asarray(y, dtype=int), minlength=len(classes))
-    missing = [classes[number] for number in np.flatnonzero(counts[: len(classes)] == 0)]
+    missing = [name for name, count in zip(classes, counts) if count == 0]
     if missing:
         raise InputError(
             f"{where} has no member of {len(missing)} of {len(classes)} classes ({_some(missing)}); "

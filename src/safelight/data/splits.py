@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.random import Generator
@@ -47,12 +48,10 @@ def disjoint_people(records: Records, rng: Generator, shares: Sequence[float] = 
     if records.person is None:
         raise InputError("These records name no person; give each record the id of its person first.")
     if not shares or min(shares) <= 0 or sum(shares) > 1 + 1e-9:
-        raise InputError(
-            f"The shares of people are {tuple(shares)}; choose numbers above 0 with a sum of at most 1."
-        )
+        raise InputError(f"The shares of people are {tuple(shares)}; choose numbers above 0 with a sum of at most 1.")
     people = rng.permutation(np.unique(records.person))
     ends = [int(end + 0.5) for end in np.cumsum([0.0, *shares]) * len(people)]
-    groups = [people[start:end] for start, end in zip(ends, ends[1:])]
+    groups = [people[start:end] for start, end in pairwise(ends)]
     if any(len(group) == 0 for group in groups):
         raise InputError(f"{len(people)} people are too few for shares of {tuple(shares)}; ask for fewer groups.")
     return tuple(records.take(np.isin(records.person, group)) for group in groups)

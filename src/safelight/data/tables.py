@@ -104,9 +104,7 @@ def _read(path: Path) -> pd.DataFrame:
         raise InputError(f"{path} cannot be read as a table ({error}); mend the file.") from error
 
 
-def _check_columns(
-    frame: pd.DataFrame, where: str, label: str, person: str | None, sensitive: Sequence[str]
-) -> None:
+def _check_columns(frame: pd.DataFrame, where: str, label: str, person: str | None, sensitive: Sequence[str]) -> None:
     columns = [str(column) for column in frame.columns]
     doubled = sorted({column for column in columns if columns.count(column) > 1})
     if doubled:

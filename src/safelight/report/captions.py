@@ -46,14 +46,15 @@ def curve(curve: Curve, finding: Finding | None) -> str:
     budget = numbers.per_secret(finding, curve.coins) if finding is not None else None
     if budget is None:
         return text
-    return f"{text} The dashed line is the budget: {plain.count(budget)} a secret."
+    return f"{text} The dotted line is the budget: {plain.count(budget)} a secret."
 
 
 def pictures(pictures: Pictures, shown: int) -> str:
     """Say what the rows of pictures hold, how many are shown, and how many were recognised."""
     total = len(pictures.names)
     recognised = int(sum(bool(item) for item in pictures.recognised))
-    text = f"A matcher that is not this model recognises {recognised} of {plain.several(total, 'rebuilt picture')}."
+    counted = f"{recognised} of {plain.several(total, 'rebuilt picture')}"
+    text = f"A matching program that is not this model recognises {counted}; a person may see less."
     if pictures.control is not None:
         text += " The control is the same attack on a model that never saw the class: what it shows too is no leak."
     else:

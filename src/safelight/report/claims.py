@@ -78,7 +78,7 @@ def pictures(finding: Finding) -> str:
         "from the start picture": value(finding, "rank1_start"),
     }
     rest = [f"{plain.in_100(rate)} {origin}" for origin, rate in beside.items() if rate is not None]
-    text = f"A matcher that is not this model recognises {plain.in_100(rank.value)} rebuilt pictures"
+    text = f"A matching program that is not this model recognises {plain.in_100(rank.value)} rebuilt pictures"
     text += f", against {', '.join(rest)}" if rest else ""
     if not rest or rank.low is None:
         return f"{text}; without something to compare with, this is no proof of recognisable pictures."
@@ -86,7 +86,7 @@ def pictures(finding: Finding) -> str:
     if rank.value <= best:
         return f"{text}: no more than {origin}, so no recognisable picture is shown to have been rebuilt."
     if rank.low > best:
-        return f"{text}: recognisable pictures were rebuilt."
+        return f"{text}: recognisable pictures were rebuilt (to that program; a person may see less)."
     if coins_of(finding) is not None and finding.status is Status.LEAK:
         return f"{text}: information leaks, but no recognisable picture is shown to have been rebuilt."
     return f"{text}: that may be chance, so no recognisable picture is shown to have been rebuilt."

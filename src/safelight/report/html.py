@@ -115,11 +115,13 @@ def drawings(report: Report) -> list[Drawing]:
 
 def picture_groups(report: Report, room: int) -> list[dict[str, Any]]:
     """Return the pictures of each attack that fit into `room` bytes, with the sentence above them."""
-    groups = []
+    groups: list[dict[str, Any]] = []
     for group in report.pictures:
         rows = pictures.triplets(group, room // len(report.pictures))
         wide = 5.5 * (1 + (group.control is not None) + (group.nearest is not None)) + 1
-        groups.append({"code": group.code, "rows": rows, "wide": wide, "caption": captions.pictures(group, len(rows))})
+        caption = captions.pictures(group, len(rows))
+        first = 3 if groups else 6
+        groups.append({"code": group.code, "rows": rows, "wide": wide, "caption": caption, "first": first})
     return groups
 
 

@@ -50,7 +50,8 @@ def triplets(pictures: Pictures, room: int) -> tuple[Triplet, ...]:
             for group in (pictures.rebuilt, pictures.control, pictures.nearest)
         ]
         small = max(pictures.rebuilt.shape[-2:]) < 48
-        triplet = Triplet(str(name), made[0], made[1], made[2], bool(pictures.recognised[row]), small)
+        label = f"class {name}" if name.isdigit() else name
+        triplet = Triplet(label, made[0], made[1], made[2], bool(pictures.recognised[row]), small)
         room -= triplet.size
         if rows and room < 0:
             break

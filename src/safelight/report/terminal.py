@@ -41,13 +41,12 @@ def _rows(report: Report, path: Path | None) -> list[tuple[str, str]]:
     rows = [(label, f"{opening.headline} {opening.sentence}".strip())]
     rows += [("Sure", opening.confidence), ("First", opening.step)]
     rows += [("Worst" if not number else "", _brief(item)) for number, item in enumerate(worst(report))]
-    missing = words.not_tested(report)
-    if missing:
-        named = "; ".join(f"{item.code}: {plain.bare(item.reason)}" for item in missing[:2])
-        more = f"; and {len(missing) - 2} more, all in the report" if len(missing) > 2 else ""
-        rows.append(
-            ("Not run", f"{plain.several(len(missing), 'claim or attack', 'claims or attacks')}. {named}{more}.")
-        )
+    untested = words.not_tested(report)
+    if untested:
+        named = "; ".join(f"{item.code}: {plain.bare(item.reason)}" for item in untested[:2])
+        more = f"; and {len(untested) - 2} more, all in the report" if len(untested) > 2 else ""
+        counted = plain.several(words.missing(report), "claim or attack", "claims or attacks")
+        rows.append(("Not run", f"{counted}. {named}{more}."))
     rows.append(("Next", _next(report, path)))
     return rows
 

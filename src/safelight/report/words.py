@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from safelight.report import checks, claims, numbers, plain
@@ -54,9 +55,23 @@ def ran(report: Report) -> tuple[Finding, ...]:
 
 
 def not_tested(report: Report) -> tuple[Skipped, ...]:
-    """Return what was not tested and why: claims that could not be run, and attacks that were left out."""
-    missing = [Skipped(finding.code, finding.title, finding.reason) for finding in with_status(report, Status.NOT_RUN)]
-    return tuple(dict.fromkeys([*missing, *report.skipped]))
+    """Return what was not tested and why: claims that could not be run, and attacks that were left out.
+
+    Several claims of one attack with one reason stand together.
+    """
+    stopped = Counter((item.code, item.title, item.reason) for item in with_status(report, Status.NOT_RUN))
+    claims_of = [
+        Skipped(code, title if count == 1 else f"{title} ({count} claims)", reason)
+        for (code, title, reason), count in stopped.items()
+    ]
+    left_out = [item for item in report.skipped if (item.code, item.title, item.reason) not in stopped]
+    return (*claims_of, *dict.fromkeys(left_out))
+
+
+def missing(report: Report) -> int:
+    """Count the claims that could not be run and the attacks that were left out."""
+    left_out = len(not_tested(report)) - len({(f.code, f.title, f.reason) for f in with_status(report, Status.NOT_RUN)})
+    return len(with_status(report, Status.NOT_RUN)) + left_out
 
 
 def opening(report: Report) -> Opening:
@@ -74,9 +89,9 @@ def opening(report: Report) -> Opening:
 
 def tested(report: Report) -> str:
     """Say how much was tested, and how much was not."""
-    done, missing = len(ran(report)), len(not_tested(report))
+    done, left = len(ran(report)), missing(report)
     text = f"{plain.several(done, 'claim was', 'claims were') if done else 'No claim was'} tested"
-    return f"{text}, {missing} could not be." if missing else f"{text}; none was left out."
+    return f"{text}, {left} could not be." if left else f"{text}; none was left out."
 
 
 def cards(report: Report) -> tuple[Card, ...]:
@@ -95,9 +110,9 @@ def cards(report: Report) -> tuple[Card, ...]:
     shown += _picture_card(done, {card.label for card in shown})
     shown += _power_card(report)
     shown += _query_card(report)
-    missing = len(not_tested(report))
-    note = "nothing was left out" if not missing else f"{missing} not tested: see the reasons below"
-    shown.append(Card(f"{len(done)} of {len(done) + missing}", "claims tested", note))
+    left = missing(report)
+    note = f"{left} not tested: see the reasons below" if left else "nothing was left out"
+    shown.append(Card(f"{len(done)} of {len(done) + left}", "claims tested", note))
     return tuple(shown[:4])
 
 
@@ -170,7 +185,7 @@ def _unclear(report: Report) -> tuple[str, str, str, str]:
 
 
 def _none(report: Report) -> tuple[str, str, str, str]:
-    done, missing = ran(report), not_tested(report)
+    done, untested = ran(report), not_tested(report)
     if not done:
         return _nothing(report)
     headline = "The one claim tested showed no leak."
@@ -184,16 +199,16 @@ def _none(report: Report) -> tuple[str, str, str, str]:
     if len(seen) > 1:
         confidence += f" The same can be said of {plain.several(len(seen) - 1, 'more claim')}."
     step = "audit again after every training, and keep this report with the model"
-    if missing:
-        step = f"look at what was not tested, first {missing[0].code} ({plain.bare(missing[0].reason)})"
+    if untested:
+        step = f"look at what was not tested, first {untested[0].code} ({plain.bare(untested[0].reason)})"
     return headline, sentence, confidence, step
 
 
 def _nothing(report: Report) -> tuple[str, str, str, str]:
-    missing = not_tested(report)
-    reason = plain.sentence(report.incomplete or (missing[0].reason if missing else "the plan held no attack"))
+    untested = not_tested(report)
+    reason = plain.sentence(report.incomplete or (untested[0].reason if untested else "the plan held no attack"))
     headline = "Nothing could be tested, so nothing is known about this model."
-    step = f"mend what stopped {missing[0].code}: {plain.bare(missing[0].reason)}" if missing else "choose an attack"
+    step = f"mend what stopped {untested[0].code}: {plain.bare(untested[0].reason)}" if untested else "choose an attack"
     return headline, f"The first reason: {reason}", "There is no result to be sure of.", step
 
 

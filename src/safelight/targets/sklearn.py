@@ -100,7 +100,8 @@ def from_sklearn(estimator: Any, like: Any = None, labels: Any = None, name: str
     Args:
         estimator: a fitted classifier, regressor or pipeline.
         like: a DataFrame with the columns that it takes, an `Images`, or None to read the columns it was fitted with.
-        labels: names of the classes, in the order of `classes_`; their values when left out.
+        labels: names of the classes in the order of their numbers: the values of `classes_` in any order, or other
+            names in the order of `classes_`; the values themselves when left out.
         name: for the report; the estimator's class when left out.
 
     Raises:
@@ -126,7 +127,9 @@ def from_sklearn(estimator: Any, like: Any = None, labels: Any = None, name: str
     own = np.asarray(names) if names is not None else np.empty(0)
     classes = tuple(map(str, own if labels is None else labels)) if names is not None else ()
     columns = np.arange(len(own))
-    if len(own) != len(classes):
+    if sorted(classes) == sorted(map(str, own)):
+        columns = np.array([classes.index(str(value)) for value in own], dtype=int)
+    elif len(own) != len(classes):
         if own.dtype.kind not in "iu" or own.max() >= len(classes):
             raise InputError(
                 f"{len(classes)} class names were given, but {type(estimator).__name__} knows {len(own)} classes."

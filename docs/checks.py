@@ -1,0 +1,216 @@
+"""What can be wrong with the documentation: broken links, and words that the program does not know."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from safelight.attacks.base import all_attacks
+from safelight.cli import COMMANDS
+from safelight.cli.config import TABLES, AcceptedEntry, parse_config
+from safelight.errors import InputError, did_you_mean
+
+SMALLEST: dict[str, Any] = {"target": {"model": "model.skops"}, "data": {"members": "train.csv"}}
+"""What a fragment of a safelight.toml is completed with before it is parsed."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block of a page."""
+
+    language: str
+    content: str
+    line: int
+
+
+def blocks(text: str) -> list[Block]:
+    """Return the fenced blocks of a page, in order."""
+    found = re.finditer(r"^```(\w*)[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [Block(block[1], block[2], text[: block.start()].count("\n") + 1) for block in found]
+
+
+def prose(text: str) -> str:
+    """Return a page without its fenced blocks."""
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def pages(root: Path) -> dict[str, str]:
+    """Return every page that people read, by its path from the root."""
+    named = [root / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+    found = [*named, *sorted((root / "docs").rglob("*.md")), root / "docs" / "llms.txt"]
+    return {path.relative_to(root).as_posix(): path.read_text("utf-8") for path in found if path.is_file()}
+
+
+def troubles(root: Path) -> list[str]:
+    """Return one sentence for each thing that is wrong."""
+    every = pages(root)
+    found = [trouble for name, text in every.items() for trouble in (*_links(root, name, text), *_words(name, text))]
+    found += [trouble for name, text in every.items() for trouble in _settings_files(name, text)]
+    found += settings_page(every.get("docs/settings.md", ""))
+    listed = every.get("docs/llms.txt", "")
+    hand_written = [name for name in every if re.fullmatch(r"docs/[\w-]+\.md", name)]
+    return found + [f"docs/llms.txt does not list {name}." for name in hand_written if Path(name).name not in listed]
+
+
+# Links ---------------------------------------------------------------------------------------------------------------
+def _links(root: Path, name: str, text: str) -> Iterator[str]:
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(text)):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (root / name).parent / path if path else root / name
+        if not target.exists():
+            yield f"{name} links to {link}, which does not exist."
+        elif anchor and anchor not in anchors(target.read_text("utf-8")):
+            yield f"{name} links to {link}, and that page has no such heading."
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", prose(text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+# Words ---------------------------------------------------------------------------------------------------------------
+def _words(name: str, text: str) -> Iterator[str]:
+    known = [*all_attacks(), *re.findall(r'code: ClassVar\[str\] = "(\w+)"', text)]
+    for code in sorted(set(re.findall(r"\b[VAM]\d{3}\b", text))):
+        if code not in known:
+            yield f"{name} names the attack {code}, which does not exist.{did_you_mean(code, known)}"
+    for command in commands(text):
+        yield from _flags(name, command)
+    for span in re.findall(r"`([^`\n]+)`", prose(text)):
+        yield from _span(name, span)
+
+
+def commands(text: str) -> Iterator[str]:
+    """Yield every command line of a page that calls safelight: in fenced blocks of a shell, and in YAML."""
+    for block in blocks(text):
+        if block.language in ("sh", "console", "yaml"):
+            for line in block.content.splitlines():
+                bare = re.sub(r"^\s*(\$ |- run: |- |run: )?", "", line)
+                if bare.startswith("safelight "):
+                    yield re.sub(r"\s+#.*$|\s+(\|\||&&|\||>>?)\s.*$", "", bare)
+
+
+def _flags(name: str, command: str) -> Iterator[str]:
+    words = command.split()
+    verb = words[1] if len(words) > 1 else ""
+    if verb not in (*COMMANDS, "--help", "--version"):
+        yield f"{name} runs `{command}`, and there is no such command.{did_you_mean(verb, COMMANDS)}"
+    elif verb in COMMANDS:
+        for flag in re.findall(r"(?<!\S)--[\w-]+", command):
+            if flag not in flags(verb):
+                yield f"{name} runs `{command}`, and {verb} has no flag {flag}.{did_you_mean(flag, flags(verb))}"
+
+
+@cache
+def flags(command: str) -> frozenset[str]:
+    """Return the flags of one command."""
+    function = getattr(import_module(f"safelight.cli.{command}"), command)
+    return frozenset({"--help", *(f"--{item.replace('_', '-')}" for item in inspect.signature(function).parameters)})
+
+
+def _span(name: str, span: str) -> Iterator[str]:
+    """Check one piece of code font: a flag, a key of safelight.toml, or a name of the program."""
+    everywhere = frozenset().union({"--version"}, *(flags(command) for command in COMMANDS))
+    if span.startswith("safelight ") and span.split()[1].isalpha():
+        yield from _flags(name, span)
+    elif (flag := re.match(r"--[\w-]+", span)) and flag[0] not in everywhere:
+        yield f"{name} names the flag {flag[0]}, which does not exist.{did_you_mean(flag[0], everywhere)}"
+    elif table := re.match(r"\[{1,2}(\w+)\]{1,2}(?: (\w+))?", span):
+        yield from _key(name, table[1], table[2])
+    elif (key := re.match(r"(\w+) = ", span)) and key[1] not in {item for table in keys().values() for item in table}:
+        yield f"{name} names the key {key[1]}, which safelight.toml does not have."
+    elif re.fullmatch(r"\w+(\.\w+)*(\(\))?", span) and ("_" in span or span.startswith(("sl.", "safelight."))):
+        parts = [part for part in re.findall(r"[A-Za-z]\w+", span) if part != "sl"]
+        if not span.isupper() and not (Path(span).suffix in _FILES):
+            yield from (
+                f"{name} names {span}, and the program has no {part}." for part in parts if part not in identifiers()
+            )
+
+
+_FILES = (".json", ".toml", ".py", ".html", ".md", ".npz", ".csv", ".joblib", ".skops", ".xml", ".sarif")
+
+
+def _key(name: str, table: str, key: str | None) -> Iterator[str]:
+    if table not in keys():
+        yield f"{name} names the table [{table}], which safelight.toml does not have.{did_you_mean(table, keys())}"
+    elif key and key not in keys()[table]:
+        yield f"{name} names [{table}] {key}, which safelight.toml does not have.{did_you_mean(key, keys()[table])}"
+
+
+@cache
+def keys() -> Mapping[str, Mapping[str, str]]:
+    """Return the tables of safelight.toml, and in each the keys with their defaults as they are written there."""
+    tables = {**TABLES, "accepted": AcceptedEntry}
+    return {name: {item.name: _default(item) for item in fields(table)} for name, table in tables.items()}
+
+
+def _default(item: Any) -> str:
+    value = item.default if item.default_factory is MISSING else item.default_factory()
+    if value is MISSING:
+        return "required"
+    if isinstance(value, list):
+        return "[" + ", ".join(f'"{word}"' for word in value) + "]"
+    return {None: "none", True: "true", False: "false"}.get(value, f'"{value}"' if isinstance(value, str) else str(value))
+
+
+@cache
+def identifiers() -> frozenset[str]:
+    """Return every name that occurs in the program."""
+    source = Path(inspect.getfile(parse_config)).parent.parent
+    files = [*source.rglob("*.py"), *source.rglob("*.json")]
+    return frozenset(word for path in files for word in re.findall(r"[A-Za-z]\w+", path.read_text("utf-8")))
+
+
+# Settings ------------------------------------------------------------------------------------------------------------
+def _settings_files(name: str, text: str) -> Iterator[str]:
+    """Parse every safelight.toml, or piece of one, that a page shows."""
+    for block in blocks(text):
+        if block.language != "toml":
+            continue
+        where = f"{name}, line {block.line}"
+        try:
+            document = tomllib.loads(block.content)
+            document = document.get("tool", {}).get("safelight", document)
+            if "project" not in document:
+                parse_config({**SMALLEST, **document}, Path(), where)
+        except (tomllib.TOMLDecodeError, InputError) as error:
+            yield f"{where}: {error}"
+
+
+def settings_page(text: str) -> list[str]:
+    """Say which tables of docs/settings.md are not what the program takes: keys with defaults, flags."""
+    found = []
+    for table, known in keys().items():
+        heading = f"### `[[{table}]]`" if table == "accepted" else f"### `[{table}]`"
+        shown = {row[0]: row[1] for row in _rows(text, heading)}
+        found += _differences(f"the table under {heading}", shown, known)
+    shown = {row[0].split(" ")[0]: "" for row in _rows(text, "## Flags of audit")}
+    return found + _differences("the table of flags", shown, dict.fromkeys(flags("audit") - {"--help", "--model"}, ""))
+
+
+def _differences(where: str, shown: Mapping[str, str], known: Mapping[str, str]) -> list[str]:
+    found = [f"docs/settings.md: {where} lacks {name}." for name in sorted(set(known) - set(shown))]
+    found += [f"docs/settings.md: {where} has {name}, which does not exist." for name in sorted(set(shown) - set(known))]
+    return found + [
+        f"docs/settings.md: {where} gives {name} the default {shown[name]}; it is {known[name]}."
+        for name in sorted(set(known) & set(shown))
+        if known[name] != shown[name]
+    ]
+
+
+def _rows(text: str, heading: str) -> list[tuple[str, str]]:
+    """Return the first two cells of each row of the table that follows a heading, without code font."""
+    section = re.split(r"^#{1,3} ", text.partition(f"{heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+    lines = [line for line in section.splitlines() if line.startswith("| `")]
+    cells = [[cell.strip().replace("`", "") for cell in line.strip("|").split("|")] for line in lines]
+    return [(row[0], row[1]) for row in cells]

@@ -1,0 +1,137 @@
+"""One page an attack, made from its docstring, its settings and what it needs."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import fields
+from enum import Enum
+from typing import Any
+
+from safelight.attacks.base import Attack, all_attacks, paragraph
+from safelight.evidence import WhatIsInside, WhichValue, WhoWasIn
+
+FAMILIES = {
+    "V": ("Inversion", "rebuild a picture of what the model takes for a class"),
+    "A": ("Attributes", "guess a secret value of a record"),
+    "M": ("Membership", "tell whether a record was in the training data"),
+}
+QUESTIONS = {
+    WhoWasIn: "Which of these records were trained on?",
+    WhichValue: "Which value did the secret column hold for this record?",
+    WhatIsInside: "What does each class look like?",
+}
+HEADINGS = ("What it shows:", "Who could do it:", "How to lower it:")
+NOTE = "<!-- Written by docs/build.py from the attack's docstring; edit that. -->\n"
+
+
+def attack_pages() -> dict[str, str]:
+    """Return the pages by file name: one an attack of this package, and index.md."""
+    attacks = [attack for attack in all_attacks().values() if attack.__module__.startswith("safelight.")]
+    return {"index.md": _index(attacks), **{f"{attack.code}.md": _page(attack) for attack in attacks}}
+
+
+def _index(attacks: list[type[Attack]]) -> str:
+    lines = [NOTE, "# Attacks", ""]
+    lines += [
+        "Every attack that an audit can run. *Needs* is the least that one answer of the model must show to the",
+        "attacker; *holds* is what the attacker must have beforehand. [Threat models](../threat-models.md) explains both.",
+        "",
+    ]
+    for letter, (title, purpose) in FAMILIES.items():
+        lines += [f"## {title}: {purpose}", "", "| code | attack | needs | holds | source |", "|---|---|---|---|---|"]
+        lines += [
+            f"| [{attack.code}]({attack.code}.md) | {attack.title} | {attack.needs.word} | {_holds(attack)} "
+            f"| {linked(attack.source)} |"
+            for attack in attacks
+            if attack.code.startswith(letter)
+        ]
+        lines.append("")
+    lines += ["The same list in the terminal:", "", "```sh", "safelight attacks", "safelight explain M001", "```", ""]
+    return "\n".join(lines)
+
+
+def _page(attack: type[Attack]) -> str:
+    lines = [NOTE, f"# {attack.code} {attack.title}", "", _first(attack), ""]
+    for heading in HEADINGS:
+        lines += [f"**{heading.removesuffix(':')}.** {_sentence(paragraph(attack, heading))}", ""]
+    lines += [
+        "| | |",
+        "|---|---|",
+        f"| question | {QUESTIONS[attack.answers]} |",
+        f"| needs | {attack.needs.word} |",
+        f"| holds beforehand | {_holds(attack)} |",
+        f"| runs | {'with `--deep`, or when named with `--only`' if attack.deep else 'by default'} |",
+        f"| source | {linked(attack.source)} |",
+        "",
+    ]
+    rest = _rest(attack)
+    lines += ["## How it works", "", *rest] if rest else []
+    settings = _settings(attack)
+    if settings:
+        lines += ["## Settings", "", "An audit uses these values and writes them into its report.", ""]
+        lines += ["| setting | value | meaning |", "|---|---|---|", *settings, ""]
+    lines += ["## Run it alone", "", "```sh", f"safelight audit --only {attack.code}", "```", ""]
+    return "\n".join(lines) + "\n[All attacks](index.md)\n"
+
+
+def linked(source: str) -> str:
+    """Return the source with its arXiv numbers and DOIs as links."""
+    source = re.sub(r"arXiv:(\d{4}\.\d{4,5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", source)
+    return re.sub(r"doi:(10\.[^\s,;]+)", r"[doi:\1](https://doi.org/\1)", source)
+
+
+def _holds(attack: type[Attack]) -> str:
+    words = {"public": "public records", "recipe": "the recipe"}
+    return " and ".join(words[item.value] for item in sorted(attack.knows, key=lambda item: item.value)) or "nothing"
+
+
+def _sentence(text: str) -> str:
+    return _safe(text[:1].upper() + text[1:])
+
+
+def _first(attack: type[Attack]) -> str:
+    return _safe((inspect.getdoc(attack) or "").split("\n\n")[0].replace("\n", " "))
+
+
+def _rest(attack: type[Attack]) -> list[str]:
+    """Return the docstring's paragraphs that are neither its first line, a heading, nor its settings."""
+    paragraphs = (inspect.getdoc(attack) or "").partition("\n\nAttributes:")[0].split("\n\n")[1:]
+    kept = [text for text in paragraphs if not text.startswith(HEADINGS)]
+    lines: list[str] = []
+    for text in kept:
+        joined = text if text.startswith("- ") else " ".join(text.split())
+        lines += [_safe(joined), ""]
+    return lines
+
+
+def _settings(attack: type[Attack]) -> list[str]:
+    meanings = _attributes(attack)
+    return [
+        f"| `{item.name}` | `{_plain(item.default)}` | {_safe(meanings.get(item.name, '')).replace('|', '&#124;')} |"
+        for item in fields(attack)  # type: ignore[arg-type]
+    ]
+
+
+def _attributes(attack: type[Attack]) -> dict[str, str]:
+    """Return what the docstring says of each setting."""
+    block = (inspect.getdoc(attack) or "").partition("\n\nAttributes:\n")[2]
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in block.splitlines():
+        start = re.match(r" {4}([a-z_]+(?:, [a-z_]+)*): (.*)", line)
+        if start:
+            names = start[1].split(", ")
+            found |= dict.fromkeys(names, start[2])
+        elif line.startswith(" " * 8):
+            found |= {name: f"{found[name]} {line.strip()}" for name in names}
+    return found
+
+
+def _plain(value: Any) -> str:
+    return str(value.value if isinstance(value, Enum) else value)
+
+
+def _safe(text: str) -> str:
+    """Escape what Markdown would read as markup: stars between words, and less-than signs."""
+    return text.replace("<", "&lt;").replace("*", r"\*")
