@@ -39,8 +39,7 @@ from safelight.threat import ThreatModel
 
 COINS = AttributeCoins("affairs", most=300, share=1 / 3)
 ATTACKS = {
-    "A001 prior": Fredrikson(),
-    "A001 equal": Fredrikson(equal_prior=True),
+    "A001": Fredrikson(),
     "A002": Csmia(),
     "A003": Lomia(),
     "A004": TreeCounts(),
@@ -92,8 +91,7 @@ def main(seeds: int) -> None:
             half = t.ppf(0.975, seeds - 1) * counts.std(ddof=1) / seeds**0.5
             bounds = [mu_one_run(300, 100, int(count)) for count in (np.median(counts), counts.max())]
             print(
-                f"{name:16s}{code:12s}mean {counts.mean():6.2f} [{counts.mean() - half:6.2f}, {counts.mean() + half:6.2f}]"
-                f"  least {counts.min():3d}  most {counts.max():3d}  mu {bounds[0]:.3f} {bounds[1]:.3f}"
+                f"{name:16s}{code:12s}mean {counts.mean():6.2f} +- {half:5.2f}  least {counts.min():3d}  most {counts.max():3d}  mu {bounds[0]:.3f} {bounds[1]:.3f}"
             )
         print(f"{name:16s}CPU seconds {time.process_time() - started:.1f}")
 

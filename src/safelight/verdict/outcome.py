@@ -59,7 +59,8 @@ def of_coins(pooled: Guesses, per_run: int, level: float, policy: Policy) -> Out
     mu = mu_one_run(pooled.coins, n, right, k, confidence)
     measured = [
         Measurement("coins_correct", right, low * n, high * n, control=n * chance),
-        Measurement("coins", n),
+        Measurement("coins", pooled.coins),
+        Measurement("guesses", n),
         Measurement("success", right / n, low, high, control=chance),
         Measurement("mu", mu, low=mu),
         Measurement("mu_ceiling", mu_ceiling(pooled.coins, n, k, confidence)),

@@ -20,8 +20,8 @@ def reason(outcome: Outcome, status: Status, policy: Policy) -> str:
 def _seen(outcome: Outcome) -> str:
     numbers = {item.name: item for item in outcome.measured}
     if "coins_correct" in numbers:
-        right, coins = numbers["coins_correct"], numbers["coins"]
-        return f"right on {right.value:.0f} of {coins.value:.0f} secrets, where luck gives {right.control:.0f}"
+        right, guesses = numbers["coins_correct"], numbers["guesses"]
+        return f"right on {right.value:.0f} of {guesses.value:.0f} secrets, where luck gives {right.control:.0f}"
     if "rank1" in numbers:
         first = numbers["rank1"]
         return (

@@ -153,9 +153,7 @@ def test_words_and_three_values_work_too(attack, help):
     target = SklearnRecipe(words).fit(records, seed=0)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="LOMIA found")
-        answer = attack.run(
-            view_of(target, attack, records), help.asked(records, values), np.random.default_rng(0)
-        )
+        answer = attack.run(view_of(target, attack, records), help.asked(records, values), np.random.default_rng(0))
     right, guesses = help.surest(answer, secret)
     assert answer.values.shape == (240, 3)
     assert right >= 0.6 * guesses
