@@ -91,7 +91,8 @@ def main(seeds: int) -> None:
             half = t.ppf(0.975, seeds - 1) * counts.std(ddof=1) / seeds**0.5
             bounds = [mu_one_run(300, 100, int(count)) for count in (np.median(counts), counts.max())]
             print(
-                f"{name:16s}{code:12s}mean {counts.mean():6.2f} +- {half:5.2f}  least {counts.min():3d}  most {counts.max():3d}  mu {bounds[0]:.3f} {bounds[1]:.3f}"
+                f"{name:16s}{code:12s}mean {counts.mean():6.2f} +- {half:5.2f}  "
+                f"least {counts.min():3d}  most {counts.max():3d}  mu {bounds[0]:.3f} {bounds[1]:.3f}"
             )
         print(f"{name:16s}CPU seconds {time.process_time() - started:.1f}")
 

@@ -9,6 +9,7 @@ import os
 import resource
 import sys
 import time
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -107,12 +108,16 @@ def audit(
     built = build(settings, i_may_test_this)
     say = (lambda line: None) if quiet else _progress
     say(f"Target: {built.target.name}, {built.target.description}; the attacker sees {built.threat.access.word}")
-    report = run_audit(
-        built.target, built.splits, built.threat, recipe=built.recipe, policy=built.policy, seed=seed,
-        only=_words(only), skip=_words(skip), profile=Profile.DEEP if deep else Profile.FAST, seconds=budget_seconds,
-        out=out, resume=resume, show_records=settings.report.show_records, accepted=_accepted(settings),
-        hashes=built.hashes, say=say,
-    )  # fmt: skip
+    with warnings.catch_warnings(record=True) as noted:
+        warnings.simplefilter("always", UserWarning)
+        report = run_audit(
+            built.target, built.splits, built.threat, recipe=built.recipe, policy=built.policy, seed=seed,
+            only=_words(only), skip=_words(skip), profile=Profile.DEEP if deep else Profile.FAST, seconds=budget_seconds,
+            out=out, resume=resume, show_records=settings.report.show_records, accepted=_accepted(settings),
+            hashes=built.hashes, say=say,
+        )  # fmt: skip
+    for message in sorted({str(note.message) for note in noted if note.category is UserWarning}):
+        say(f"note: {message}")
     report = replace(report, earlier=audited_before(report.hashes))
     remember(report.hashes)
     report.save(out)

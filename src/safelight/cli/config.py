@@ -210,4 +210,3 @@ def _value(value: Any, hint: Any, where: str) -> Any:
             return value
     names = " or ".join("a list of words" if get_origin(each) is list else each.__name__ for each in allowed)
     raise InputError(f"{where} is {value!r}; it must be {names}.")
-

@@ -226,6 +226,12 @@ class View:
             self.spent += records
 
 
+def softmax(logits: Array) -> Array:
+    """Return probabilities (n, classes) from logits (n, classes); rows sum to 1."""
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
+
+
 def _check_finite(answer: Array, what: str) -> None:
     if answer.dtype.kind == "f" and not np.isfinite(answer).all():
         bad = int((~np.isfinite(answer)).reshape(len(answer), -1).any(axis=1).sum())

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy import ndarray as Array
 
 from safelight.data.records import Records
-from safelight.targets.base import Images, Table, Target
+from safelight.targets.base import Images, Table, Target, softmax
 from safelight.threat import Access
 
 
@@ -41,7 +41,7 @@ class LeakyImages:
         return -self.sharpness * squares / flat.shape[1]
 
     def scores(self, x: Any) -> Array:
-        return _softmax(self.logits(x))
+        return softmax(self.logits(x))
 
     def labels(self, x: Any) -> Array:
         return self.logits(x).argmax(axis=1)
@@ -140,11 +140,6 @@ def _hashes(x: Any, inputs: Images | Table) -> list[str]:
         return ["|".join(f"{v:g}" if isinstance(v, (int, float)) else str(v) for v in row) for row in rows]
     flat = np.ascontiguousarray(np.asarray(x, np.float32))
     return [hashlib.blake2b(row.tobytes(), digest_size=12).hexdigest() for row in flat]
-
-
-def _softmax(logits: Array) -> Array:
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)
 
 
 def _as_module(fake: LeakyImages) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +13,7 @@ import numpy as np
 from numpy import ndarray as Array
 
 from safelight.errors import BadAnswer, InputError, did_you_mean
-from safelight.targets.base import Images, Table
+from safelight.targets.base import Images, Table, softmax
 from safelight.threat import Access
 
 
@@ -163,7 +164,7 @@ class Meaning:
 
 
 @dataclass
-class ForeignModel:
+class ForeignModel(ABC):
     """A model that can only be asked. An adapter inherits this and says how, in `ask`.
 
     Attributes:
@@ -182,9 +183,9 @@ class ForeignModel:
     def classes(self) -> tuple[str, ...]:
         return self.meaning.classes
 
+    @abstractmethod
     def ask(self, x: Any) -> Array:
         """Return the translated answer for records x: (n, classes), or (n,) for labels and regression."""
-        raise NotImplementedError
 
     def labels(self, x: Any) -> Array:
         answer = self.ask(x)
@@ -196,12 +197,6 @@ class ForeignModel:
 
     def logits(self, x: Any) -> Array:
         return self.ask(x)
-
-
-def softmax(logits: Array) -> Array:
-    """Return probabilities (n, classes) from logits (n, classes), rows summing to 1."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)
 
 
 def _array(raw: Any) -> Array:

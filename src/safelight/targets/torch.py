@@ -10,7 +10,7 @@ import numpy as np
 from numpy import ndarray as Array
 
 from safelight.errors import InputError, MissingExtra
-from safelight.targets.base import Images, Target
+from safelight.targets.base import Images, Target, softmax
 from safelight.threat import Access
 
 try:
@@ -41,9 +41,7 @@ class TorchModel:
         return self.logits(x).argmax(axis=1)
 
     def scores(self, x: Any) -> Array:
-        logits = self.logits(x)
-        shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return shifted / shifted.sum(axis=1, keepdims=True)
+        return softmax(self.logits(x))
 
     def logits(self, x: Any) -> Array:
         images = torch.as_tensor(np.ascontiguousarray(x), dtype=torch.float32)

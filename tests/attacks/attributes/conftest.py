@@ -64,7 +64,7 @@ class Scripted:
 
     answers: Array
     classes: tuple[str, ...] = ("a", "b")
-    inputs: Table = Table(("age", "smoker"))
+    inputs: Table = field(default_factory=lambda: Table(("age", "smoker")))
     access: Access = Access.WEIGHTS
     asked: list[int] = field(default_factory=list)
 

@@ -83,12 +83,10 @@ def test_a_leak_of_a_third_measures_a_third(attack, help):
     assert low <= (given_away & tellable).sum() <= high
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=named)
+@pytest.mark.parametrize("attack", [Csmia(), TreeCounts()], ids=named)
 def test_it_is_refused_one_level_lower(attack, help):
     records, _ = help.survey(40, seed=5)
     target = SklearnRecipe(help.forest(3)).fit(records, seed=0)
-    if attack.needs == Access.LABEL:
-        return
     lower = Access(attack.needs - 1)
     with pytest.raises(AccessDenied, match=f"needs {attack.needs.word} and the threat model grants {lower.word}"):
         attack.run(view_of(target, attack, records, access=lower), help.asked(records), np.random.default_rng(0))
@@ -111,7 +109,7 @@ def test_targets_that_it_cannot_ask_are_refused(attack, help):
 @pytest.mark.filterwarnings("ignore:LOMIA found")
 @pytest.mark.parametrize("attack", ASKING, ids=named)
 def test_a_small_budget_asks_whole_records_only(attack, help):
-    records, secret = help.survey(200, seed=7)
+    records, _ = help.survey(200, seed=7)
     target = SklearnRecipe(help.forest(10)).fit(records, seed=0)
     view = view_of(target, attack, records, queries=101)
     answer = attack.run(view, help.asked(records), np.random.default_rng(0))
