@@ -160,7 +160,9 @@ def _default(item: Any) -> str:
         return "required"
     if isinstance(value, list):
         return "[" + ", ".join(f'"{word}"' for word in value) + "]"
-    return {None: "none", True: "true", False: "false"}.get(value, f'"{value}"' if isinstance(value, str) else str(value))
+    if value is None:
+        return "none"
+    return f'"{value}"' if isinstance(value, str) else str(value).lower()
 
 
 @cache

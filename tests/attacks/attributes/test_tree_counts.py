@@ -78,7 +78,7 @@ def test_other_trees_give_the_secret_away_too(help, kind):
         assert len(target.model.classes) == 3
     got = TreeCounts().run(target.view(WHITE), help.asked(records), np.random.default_rng(0))
     right, guesses = help.surest(got, secret)
-    assert right >= 0.85 * guesses
+    assert right >= 0.75 * guesses
 
 
 def test_a_stump_that_reads_no_secret_gives_nothing_away(help):

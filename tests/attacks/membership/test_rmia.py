@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import roc_curve
+from sklearn.neural_network import MLPClassifier
+
+from safelight.attacks.membership.rmia import Rmia, halves, log_ratios, share_beaten
+from safelight.data.records import Records, concat
+from safelight.errors import AccessDenied, InputError
+from safelight.evidence import WhoWasIn
+from safelight.recipes.sklearn import SklearnRecipe
+from safelight.targets.base import Images, Side
+from safelight.threat import Access, Knows, ThreatModel
+
+
+def literal(target_x, out_x, target_z, out_z, a, gamma):
+    """Zarifzadeh et al. 2024, offline, one record and one z at a time; out_* hold lists of out models' confidences."""
+    share = []
+    for p, outs in zip(target_x, out_x):
+        ratio = p / (0.5 * ((1 + a) * np.mean(outs) + (1 - a)))
+        beaten = [
+            ratio / (q / (0.5 * ((1 + a) * np.mean(others) + (1 - a)))) >= gamma for q, others in zip(target_z, out_z)
+        ]
+        share.append(np.mean(beaten))
+    return np.array(share)
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1.3])
+def test_the_share_is_the_papers_and_ties_keep_the_order_of_the_ratio(gamma):
+    rng = np.random.default_rng(0)
+    target, references = rng.random(150), rng.random((4, 150))
+    out = np.zeros((4, 150), bool)
+    out[:2] = rng.random((2, 150)) < 0.5
+    out[2:] = ~out[:2]
+    ratios = log_ratios(target, references, out, 0.3)
+    got = share_beaten(ratios[:100], ratios[100:], gamma)
+    outs = [references[out[:, i], i] for i in range(150)]
+    paper = literal(target[:100], outs[:100], target[100:], outs[100:], 0.3, gamma)
+    assert np.array_equal(np.floor(got * 51), np.round(paper * 50))
+    assert np.array_equal(np.argsort(got), np.argsort(ratios[:100]))
+    assert len(np.unique(paper)) < 60 < len(np.unique(got)) == 100
+    assert ((got > 0) & (got < 1)).all()
+
+
+def test_each_public_record_is_out_for_half_of_the_references_and_every_class_is_in_all():
+    y = np.repeat([0, 1, 2], [2, 31, 60])
+    public = Records.of(np.zeros((93, 1, 1, 1)), y)
+    seen = halves(public, 4, 3, np.random.default_rng(0))
+    assert (seen.sum(axis=0) == 2).all()
+    for mask in seen:
+        counts = np.bincount(y[mask], minlength=3)
+        assert abs(counts - np.array([1, 15.5, 30])).max() <= 1
+    assert not np.array_equal(seen[0], seen[2])
+    odd = halves(public, 3, 3, np.random.default_rng(0))
+    assert (~odd).sum(axis=0).min() >= 1
+
+
+def test_a_class_too_rare_for_two_halves_is_said():
+    public = Records.of(np.zeros((5, 1, 1, 1)), np.array([0, 0, 0, 1, 1]))
+    with pytest.raises(InputError, match="Class number 2 has 0 public record\\(s\\).*give at least two of every class"):
+        halves(public, 2, 3, np.random.default_rng(0))
+
+
+def test_confident_records_do_not_tie(digits):
+    order = np.random.default_rng(0).permutation(len(digits))
+    members, nonmembers, public = (digits.take(order[a:b]) for a, b in ((0, 300), (300, 600), (600, 1000)))
+    recipe = SklearnRecipe(MLPClassifier((64,), max_iter=60), Images((1, 8, 8)))
+    view = recipe.fit(members, 0).view(ThreatModel(), Side(public, recipe.fit))
+    attack = Rmia(references=2, population=400)
+    got = attack.run(view, WhoWasIn(concat([members, nonmembers])), np.random.default_rng(0)).values[:, 0]
+    share = np.floor(got * 401)
+    assert len(np.unique(share)) < 400
+    assert len(np.unique(got)) == 600
+    inside = np.arange(600) < 300
+    fpr, tpr, _ = roc_curve(inside, got)
+    assert tpr[np.searchsorted(fpr, 0.01, side="right") - 1] > 0.02
+    assert view.spent == 1000
+
+
+def test_it_needs_public_records_and_a_recipe():
+    records = Records.of(pd.DataFrame({"a": np.arange(20.0)}), np.arange(20) % 2)
+    recipe = SklearnRecipe(RandomForestClassifier(3))
+    target = recipe.fit(records, 0)
+    assert Rmia.knows == {Knows.PUBLIC, Knows.RECIPE}
+    for side, missing in ((Side(train=recipe.fit), "public records"), (Side(records), "a way to train")):
+        view = target.view(ThreatModel(), side)
+        with pytest.raises(AccessDenied, match=f"This attack needs {missing}"):
+            Rmia().run(view, WhoWasIn(records), np.random.default_rng(0))
+        assert view.spent == 0
+    with pytest.raises(InputError, match="references is 1; use at least 2"):
+        Rmia(references=1).run(
+            target.view(ThreatModel(), Side(records, recipe.fit)), WhoWasIn(records), np.random.default_rng(0)
+        )
+
+
+def test_references_cost_no_query_and_never_see_the_records_in_question():
+    x = pd.DataFrame({"a": np.arange(60.0)})
+    records = Records.of(x, np.arange(60) % 2)
+    question, public = records.take(np.arange(20)), records.take(np.arange(20, 60))
+    recipe = SklearnRecipe(RandomForestClassifier(3))
+    learnt: list[Records] = []
+
+    def train(group: Records, seed: int):
+        learnt.append(group)
+        return recipe.fit(group, seed)
+
+    view = recipe.fit(question, 0).view(ThreatModel(Access.SCORES, queries=45), Side(public, train))
+    Rmia(references=4, population=25).run(view, WhoWasIn(question), np.random.default_rng(0))
+    assert view.spent == 45
+    assert [len(group) for group in learnt] == [20, 20, 20, 20]
+    for first, second in (learnt[:2], learnt[2:]):
+        assert sorted([*first.ids, *second.ids]) == list(range(20, 60))
+
+
+def test_the_reference_figures_are_reached():
+    """Stacked MLPs on breast cancer, half of the records in each: loss AUC .513, RMIA with 4 references .559."""
+    path = Path(__file__).parents[3] / "benchmarks" / "membership_reference.py"
+    spec = importlib.util.spec_from_file_location("membership_reference", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    import sys
+
+    sys.modules["membership_reference"] = module
+    spec.loader.exec_module(module)
+    setting = next(setting for setting in module.SETTINGS if setting.name == "cancer")
+    result = module.run(setting, seed=0)
+    for name, goal in setting.expected.items():
+        assert abs(result[name][0] - goal) <= 0.02
+    assert result["M002 RMIA"][1] > result["M001 loss"][1]
