@@ -18,6 +18,11 @@ export PYTHONHASHSEED := 0
 	.venv-servers/bin/python -m pip install --quiet --disable-pip-version-check --requirement servers-constraints.txt
 	touch $@
 
+.venv-peers/ready: peers-constraints.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --requirement peers-constraints.txt
+	touch $@
+
 servers: .venv-servers/ready  ## Make the environment of the real model servers.
 
 demo: .venv/ready  ## Audit two real models on bundled data.
@@ -39,11 +44,11 @@ docs: .venv/ready  ## Write the generated pages of docs/ again.
 proof: .venv/ready  ## One row a method: planted leak, null, verification figure, CPU seconds.
 	$(BIN)/python benchmarks/proof.py
 
-bench: .venv/ready  ## The figures of the README and docs, beside what they are compared with.
+bench: .venv/ready .venv-peers/ready  ## The figures of the README and docs, beside what they are compared with.
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
 nightly: .venv/ready proof bench  ## Everything that takes long.
 	$(BIN)/safelight demo --only digits
 
 clean:
-	rm -rf .venv .venv-servers safelight-demo safelight-report
+	rm -rf .venv .venv-servers .venv-peers safelight-demo safelight-report

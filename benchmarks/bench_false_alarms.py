@@ -75,8 +75,8 @@ def main(audits: int) -> int:
             if any(finding.status == "leak" for finding in report.findings):
                 leaks.append(seed)
         spent = time.process_time() - started
-        print(f"{name:8}{len(leaks)} false alarms, {failed} called broken, of {audits} null audits "
-              f"({claims / audits:.1f} claims each, {spent / audits:.1f} CPU s each); seeds {leaks}", flush=True)  # fmt: skip
+        each = f"{claims / audits:.1f} claims and {spent / audits:.1f} CPU s each"
+        print(f"{name:8}{len(leaks)} false alarms {leaks}, {failed} called broken, of {audits}; {each}", flush=True)
         alarms, broken = alarms + len(leaks), broken + failed
     rate = alarms / (2 * audits)
     print(f"false alarms {rate:.1%} of {2 * audits} audits (goal: at most 3 %), broken {broken / (2 * audits):.1%}")

@@ -16,6 +16,8 @@ from safelight.attacks.base import all_attacks
 from safelight.cli import COMMANDS
 from safelight.cli.config import TABLES, AcceptedEntry, parse_config
 from safelight.errors import InputError, did_you_mean
+from safelight.report.document import schema
+from safelight.report.vocabulary import term
 
 SMALLEST: dict[str, Any] = {"target": {"model": "model.skops"}, "data": {"members": "train.csv"}}
 """What a fragment of a safelight.toml is completed with before it is parsed."""
@@ -53,7 +55,7 @@ def troubles(root: Path) -> list[str]:
     every = pages(root)
     found = [trouble for name, text in every.items() for trouble in (*_links(root, name, text), *_words(name, text))]
     found += [trouble for name, text in every.items() for trouble in _settings_files(name, text)]
-    found += settings_page(every.get("docs/settings.md", ""))
+    found += [*settings_page(every.get("docs/settings.md", "")), *format_page(every.get("docs/report-format.md", ""))]
     listed = every.get("docs/llms.txt", "")
     hand_written = [name for name in every if re.fullmatch(r"docs/[\w-]+\.md", name)]
     return found + [f"docs/llms.txt does not list {name}." for name in hand_written if Path(name).name not in listed]
@@ -86,6 +88,9 @@ def _words(name: str, text: str) -> Iterator[str]:
             yield f"{name} names the attack {code}, which does not exist.{did_you_mean(code, known)}"
     for command in commands(text):
         yield from _flags(name, command)
+    for variable in sorted(set(re.findall(r"\bSAFELIGHT_([A-Z]+_[A-Z_]+)\b", text)) - {"TABLE_KEY"}):
+        table, _, key = variable.lower().partition("_")
+        yield from _key(name, table, key)
     for span in re.findall(r"`([^`\n]+)`", prose(text)):
         yield from _span(name, span)
 
@@ -95,7 +100,7 @@ def commands(text: str) -> Iterator[str]:
     for block in blocks(text):
         if block.language in ("sh", "console", "yaml"):
             for line in block.content.splitlines():
-                bare = re.sub(r"^\s*(\$ |- run: |- |run: )?", "", line)
+                bare = re.sub(r"^\s*(\$ |- run: |- |run: )?(SAFELIGHT_\w+=('[^']*'|\S*) )*", "", line)
                 if bare.startswith("safelight "):
                     yield re.sub(r"\s+#.*$|\s+(\|\||&&|\||>>?)\s.*$", "", bare)
 
@@ -173,7 +178,7 @@ def identifiers() -> frozenset[str]:
     return frozenset(word for path in files for word in re.findall(r"[A-Za-z]\w+", path.read_text("utf-8")))
 
 
-# Settings ------------------------------------------------------------------------------------------------------------
+# Tables --------------------------------------------------------------------------------------------------------------
 def _settings_files(name: str, text: str) -> Iterator[str]:
     """Parse every safelight.toml, or piece of one, that a page shows."""
     for block in blocks(text):
@@ -194,23 +199,39 @@ def settings_page(text: str) -> list[str]:
     found = []
     for table, known in keys().items():
         heading = f"### `[[{table}]]`" if table == "accepted" else f"### `[{table}]`"
-        shown = {row[0]: row[1] for row in _rows(text, heading)}
-        found += _differences(f"the table under {heading}", shown, known)
-    shown = {row[0].split(" ")[0]: "" for row in _rows(text, "## Flags of audit")}
-    return found + _differences("the table of flags", shown, dict.fromkeys(flags("audit") - {"--help", "--model"}, ""))
+        found += _differences(f"docs/settings.md: the table under {heading}", dict(rows(text, heading)), known)
+    shown = dict.fromkeys((flag for flag, _ in rows(text, "## Flags of audit")), "")
+    known = dict.fromkeys(flags("audit") - {"--help", "--model"}, "")
+    return found + _differences("docs/settings.md: the table of flags", shown, known)
+
+
+def format_page(text: str) -> list[str]:
+    """Say which tables of docs/report-format.md are not what report.json holds: fields, and names of measurements."""
+    found, parts = [], schema()
+    for heading, properties in (
+        ("## report.json", parts["properties"]),
+        ("### A finding", parts["$defs"]["finding"]["properties"]),
+    ):
+        shown = dict.fromkeys((field for field, _ in rows(text, heading)), "")
+        found += _differences(f"docs/report-format.md: {heading}", shown, dict.fromkeys(properties, ""))
+    return found + [
+        f"docs/report-format.md: ### Measurements has {name}, which is in no vocabulary."
+        for name, _ in rows(text, "### Measurements")
+        if not term(name).meaning
+    ]
 
 
 def _differences(where: str, shown: Mapping[str, str], known: Mapping[str, str]) -> list[str]:
-    found = [f"docs/settings.md: {where} lacks {name}." for name in sorted(set(known) - set(shown))]
-    found += [f"docs/settings.md: {where} has {name}, which does not exist." for name in sorted(set(shown) - set(known))]
+    found = [f"{where} lacks {name}." for name in sorted(set(known) - set(shown))]
+    found += [f"{where} has {name}, which does not exist." for name in sorted(set(shown) - set(known))]
     return found + [
-        f"docs/settings.md: {where} gives {name} the default {shown[name]}; it is {known[name]}."
+        f"{where} gives {name} the default {shown[name]}; it is {known[name]}."
         for name in sorted(set(known) & set(shown))
         if known[name] != shown[name]
     ]
 
 
-def _rows(text: str, heading: str) -> list[tuple[str, str]]:
+def rows(text: str, heading: str) -> list[tuple[str, str]]:
     """Return the first two cells of each row of the table that follows a heading, without code font."""
     section = re.split(r"^#{1,3} ", text.partition(f"{heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
     lines = [line for line in section.splitlines() if line.startswith("| `")]

