@@ -79,7 +79,7 @@ def test_the_start_page_commands_end_as_it_says(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     exec(python_blocks("docs/start.md", files=False)[0].content, {})
-    assert main("audit model.joblib --data train.csv --nonmembers test.csv --label benign --quiet".split()) == 2
+    assert main(["audit", "model.joblib", "--data", "train.csv", "--nonmembers", "test.csv", "--label", "benign", "--quiet"]) == 2
     assert "trusted = true" in capsys.readouterr().err
     flags = "audit model.joblib --trusted --data train.csv --nonmembers test.csv --label benign --only M --quiet"
     assert main(flags.split()) == 1

@@ -106,7 +106,8 @@ class LatentInversion:
         each = len(classes) * max(1, self.views)
         if not view.free and view.left() < each + len(classes) * looks:
             looks = 0
-        steps = min(self.steps, int((view.left() - len(classes) * looks) // each)) if not view.free else self.steps
+        room = view.left() - len(classes) * looks
+        steps = self.steps if np.isinf(room) else min(self.steps, int(room // each))
         z, _ = ascend(objective, torch.as_tensor(starts, dtype=torch.float32), max(steps, 1), self.rate)
         x = prior.decode(z)
         trust = steadiest(view, x, classes, looks, rng) if looks else sure.double().numpy()

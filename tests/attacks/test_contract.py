@@ -1,0 +1,167 @@
+"""The contract of every attack: it keeps to its door and its budget, and tells a leak from none."""
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+from safelight.attacks.base import all_attacks, attack_of, paragraph, settings
+from safelight.controls.coins.attributes import AttributeCoins
+from safelight.controls.coins.base import Guesses, guess
+from safelight.controls.coins.classes import ClassCoins
+from safelight.controls.coins.records import RecordCoins
+from safelight.controls.planted import planted_recipe
+from safelight.data.records import Records, Splits
+from safelight.errors import AccessDenied, BudgetSpent, InputError
+from safelight.evidence import Evidence, Origin, Role, WhatIsInside, WhichValue
+from safelight.recipes.sklearn import SklearnRecipe
+from safelight.recipes.torch import TorchRecipe
+from safelight.targets.base import Images, Side
+from safelight.threat import Access, Knows, ThreatModel
+
+CODES = list(all_attacks())
+
+
+def batchnorm(classes: int):
+    from torch import nn
+
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(512, classes)
+    )
+
+
+@pytest.fixture(scope="module")
+def pictures(digits):
+    order = np.random.default_rng(0).permutation(len(digits))
+    splits = Splits(digits.take(order[:600]), digits.take(order[600:900]), digits.take(order[900:1300]))
+    return splits, ClassCoins(), SklearnRecipe(LogisticRegression(C=0.1, max_iter=300), Images((1, 8, 8)))
+
+
+@pytest.fixture(scope="module")
+def table():
+    """A coarse survey made from nothing: three small columns, a secret, and an answer that no column explains."""
+    import pandas as pd
+
+    rng = np.random.default_rng(5)
+    n = 900
+    x = pd.DataFrame({f"q{i}": rng.integers(0, 4, n) for i in range(5)}).assign(secret=rng.integers(0, 2, n))
+    everyone = Records.of(x, rng.integers(0, 3, n))
+    groups = (everyone.take(rows) for rows in np.split(np.arange(n), [400, 600]))
+    return Splits(*groups, sensitive=("secret",))
+
+
+def case(attack, pictures, table):
+    """Return splits, coins and an ordinary recipe for this attack's question."""
+    if attack.answers is WhatIsInside:
+        splits, coins, recipe = pictures
+        if hasattr(attack, "planted"):
+            recipe = TorchRecipe(batchnorm, Images((1, 8, 8)), epochs=3)
+        return splits, coins, recipe
+    coins = AttributeCoins("secret") if attack.answers is WhichValue else RecordCoins()
+    plain = attack.needs is not Access.WEIGHTS
+    return table, coins, SklearnRecipe(
+        make_pipeline(StandardScaler(), LogisticRegression()) if plain else DecisionTreeClassifier(max_depth=2)
+    )  # fmt: skip
+
+
+def run(code, pictures, table, fit, runs, flip="flip", queries=None):
+    """Return pooled guesses of an attack."""
+    attack = attack_of(code)()
+    splits, coins, recipe = case(attack, pictures, table)
+    total = Guesses(0, 0, 0, 2)
+    for number in range(runs):
+        rng = np.random.default_rng([number, 3])
+        draw = getattr(coins, flip)(splits, rng)
+        threat = ThreatModel(Access.WEIGHTS, queries=queries).narrowed(attack.needs)
+        view = fit(attack, recipe, draw, number).view(threat, Side(splits.public, recipe.fit))
+        total = total + guess(draw.match(attack.run(view, draw.question, rng)), draw.secret, coins.share, rng)
+    return total
+
+
+def planted(attack, recipe, draw, number):
+    inputs = draw.train.x.shape[1:] if not draw.train.is_table else None
+    from safelight.targets.base import Table
+
+    shape = Images(inputs) if inputs else Table(tuple(draw.train.x.columns))
+    return planted_recipe(attack, shape, False).fit(draw.train, number)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_it_documents_itself(code):
+    attack = attack_of(code)
+    assert code[0] in "VAM"
+    assert len(code) == 4
+    assert attack.source
+    assert 2 <= len(attack.title.split()) <= 6
+    for heading in ("What it shows:", "Who could do it:", "How to lower it:"):
+        assert paragraph(attack, heading).endswith("."), heading
+    text = attack.__doc__ or ""
+    for name in settings(attack()):
+        assert f"{name}:" in text or f"{name}," in text, f"the setting {name} is not explained"
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_it_finds_a_planted_leak(code, pictures, table):
+    runs = 8 if attack_of(code).answers is WhatIsInside else 1
+    total = run(code, pictures, table, planted, runs)
+    assert binom.sf(total.right - 1, total.guesses, 0.5) < 1e-3, f"{total.right} of {total.guesses}"
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_it_stays_silent_on_a_model_that_never_saw_the_data(code, pictures, table):
+    def trained(attack, recipe, draw, number):
+        return recipe.fit(draw.train, number)
+
+    total = run(code, pictures, table, trained, 6 if attack_of(code).answers is WhatIsInside else 2, flip="never_saw")
+    assert 5e-4 < binom.cdf(total.right, total.guesses, 0.5) < 1 - 5e-4, f"{total.right} of {total.guesses}"
+
+
+def door(code, pictures, table, **threat):
+    """Return the attack, its view of a planted model, and a question."""
+    attack = attack_of(code)()
+    splits, coins, recipe = case(attack, pictures, table)
+    draw = coins.flip(splits, np.random.default_rng(0))
+    view = planted(attack, recipe, draw, 0).view(ThreatModel(**threat), Side(splits.public, recipe.fit))
+    return attack, view, draw
+
+
+@pytest.mark.parametrize("code", [code for code in CODES if attack_of(code).needs > Access.LABEL])
+def test_it_is_refused_one_access_level_lower(code, pictures, table):
+    lower = Access(attack_of(code).needs - 1)
+    attack, view, draw = door(code, pictures, table, access=lower)
+    with pytest.raises(AccessDenied, match=f"the threat model grants {lower.word}"):
+        attack.run(view, draw.question, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("code", [code for code in CODES if Knows.PUBLIC in attack_of(code).knows])
+def test_it_says_what_it_must_know(code, pictures, table):
+    attack, view, draw = door(code, pictures, table, access=Access.WEIGHTS)
+    view.side = Side()
+    with pytest.raises((AccessDenied, InputError), match="public"):
+        attack.run(view, draw.question, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("code", [code for code in CODES if attack_of(code).needs < Access.WEIGHTS])
+@pytest.mark.parametrize("queries", [1, 37, 400])
+def test_it_stops_at_its_budget(code, queries, pictures, table):
+    attack, view, draw = door(code, pictures, table, access=attack_of(code).needs, queries=queries)
+    try:
+        attack.run(view, draw.question, np.random.default_rng(0))
+    except BudgetSpent:
+        assert queries < 400
+    assert view.spent <= queries
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_the_same_seed_gives_the_same_evidence_and_it_survives_the_disk(code, pictures, table):
+    contents = []
+    for _ in range(2):
+        attack, view, draw = door(code, pictures, table, access=Access.WEIGHTS)
+        answer = attack.run(view, draw.question, np.random.default_rng(3))
+        origin = Origin(code, settings(attack), view.threat, Role.PLANTED, "planted", 3, view.spent, True)
+        contents.append(Evidence(origin, answer, draw.match(answer), draw.secret).to_bytes())
+    assert contents[0] == contents[1]
+    assert Evidence.from_bytes(contents[0]).to_bytes() == contents[0]
