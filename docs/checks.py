@@ -56,6 +56,7 @@ def troubles(root: Path) -> list[str]:
     found = [trouble for name, text in every.items() for trouble in (*_links(root, name, text), *_words(name, text))]
     found += [trouble for name, text in every.items() for trouble in _settings_files(name, text)]
     found += [*settings_page(every.get("docs/settings.md", "")), *format_page(every.get("docs/report-format.md", ""))]
+    found += forgotten(every)
     listed = every.get("docs/llms.txt", "")
     hand_written = [name for name in every if re.fullmatch(r"docs/[\w-]+\.md", name)]
     return found + [f"docs/llms.txt does not list {name}." for name in hand_written if Path(name).name not in listed]
@@ -136,7 +137,7 @@ def _span(name: str, span: str) -> Iterator[str]:
         yield f"{name} names the key {key[1]}, which safelight.toml does not have."
     elif re.fullmatch(r"\w+(\.\w+)*(\(\))?", span) and ("_" in span or span.startswith(("sl.", "safelight."))):
         parts = [part for part in re.findall(r"[A-Za-z]\w+", span) if part != "sl"]
-        if not span.isupper() and not (Path(span).suffix in _FILES):
+        if not span.isupper() and Path(span).suffix not in _FILES:
             yield from (
                 f"{name} names {span}, and the program has no {part}." for part in parts if part not in identifiers()
             )
@@ -176,6 +177,19 @@ def identifiers() -> frozenset[str]:
     source = Path(inspect.getfile(parse_config)).parent.parent
     files = [*source.rglob("*.py"), *source.rglob("*.json")]
     return frozenset(word for path in files for word in re.findall(r"[A-Za-z]\w+", path.read_text("utf-8")))
+
+
+def forgotten(every: Mapping[str, str]) -> list[str]:
+    """Say which attacks are missing where all of them are named: in the table of attackers, and among the changes."""
+    table = dict(re.findall(r"^\|.*\| `(\w+)` \| (.*) \|$", every.get("docs/threat-models.md", ""), re.MULTILINE))
+    ours = [attack for attack in all_attacks().values() if attack.__module__.startswith("safelight.")]
+    found = [
+        f"docs/threat-models.md does not name {attack.code} where the attacker has `{attack.needs.word}`."
+        for attack in ours
+        if attack.code not in table.get(attack.needs.word, "")
+    ]
+    changes = every.get("CHANGELOG.md", "")
+    return found + [f"CHANGELOG.md does not name {attack.code}." for attack in ours if attack.code not in changes]
 
 
 # Tables --------------------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ def _index(attacks: list[type[Attack]]) -> str:
     lines = [NOTE, "# Attacks", ""]
     lines += [
         "Every attack that an audit can run. *Needs* is the least that one answer of the model must show to the",
-        "attacker; *holds* is what the attacker must have beforehand. [Threat models](../threat-models.md) explains both.",
+        "attacker; *holds* is what the attacker has beforehand. [Threat models](../threat-models.md) explains both.",
         "",
     ]
     for letter, (title, purpose) in FAMILIES.items():

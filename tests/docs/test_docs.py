@@ -65,9 +65,8 @@ def test_every_command_line_parses(page):
     for name in COMMANDS:
         app.command(f"safelight.cli.{name}:{name}", name=name)
     for line in commands(text_of(page)):
-        command, bound, _ = app.parse_args(line.removeprefix("safelight "), exit_on_error=False, print_error=False)
+        command, _, _ = app.parse_args(line.removeprefix("safelight "), exit_on_error=False, print_error=False)
         assert command.__name__ == line.split()[1]
-        assert bound.signature.parameters
 
 
 def test_the_start_page_commands_end_as_it_says(tmp_path, monkeypatch, capsys):
@@ -79,7 +78,12 @@ def test_the_start_page_commands_end_as_it_says(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     exec(python_blocks("docs/start.md", files=False)[0].content, {})
-    assert main(["audit", "model.joblib", "--data", "train.csv", "--nonmembers", "test.csv", "--label", "benign", "--quiet"]) == 2
+    assert (
+        main(
+            ["audit", "model.joblib", "--data", "train.csv", "--nonmembers", "test.csv", "--label", "benign", "--quiet"]
+        )
+        == 2
+    )
     assert "trusted = true" in capsys.readouterr().err
     flags = "audit model.joblib --trusted --data train.csv --nonmembers test.csv --label benign --only M --quiet"
     assert main(flags.split()) == 1
@@ -92,18 +96,17 @@ def test_the_start_page_commands_end_as_it_says(tmp_path, monkeypatch, capsys):
         assert (tmp_path / "safelight-report" / name).exists()
 
 
-def test_measurements_of_an_audit_are_in_the_format_page(tmp_path, monkeypatch):
+def test_measurements_of_an_audit_are_in_the_format_page():
     """Names that an audit of both kinds of table claims prints, against the table of the page."""
     import numpy as np
-    from checks import anchors, rows
+    import pandas as pd
+    from checks import rows
     from sklearn.ensemble import RandomForestClassifier
 
     import safelight as sl
     from safelight.report.vocabulary import term
 
     rng = np.random.default_rng(0)
-    import pandas as pd
-
     x = pd.DataFrame({"age": rng.integers(18, 80, 500), "smoker": rng.integers(0, 2, 500)})
     everyone = sl.Records.of(x, rng.integers(0, 2, 500))
     members, nonmembers, public = (everyone.take(part) for part in np.split(np.arange(500), [200, 350]))
@@ -117,7 +120,6 @@ def test_measurements_of_an_audit_are_in_the_format_page(tmp_path, monkeypatch):
     assert len(printed) > 8
     assert printed <= known
     assert all(term(name).meaning for name in known)
-    assert "a-finding" in anchors(page)
 
 
 def test_nothing_is_stale_broken_or_unknown_and_saying_so_is_fast():
@@ -155,8 +157,7 @@ def test_each_kind_of_mistake_is_said(line, trouble, tmp_path):
     from checks import troubles
 
     (tmp_path / "docs").mkdir()
-    for path in (ROOT / "docs").glob("*.*"):
-        (tmp_path / "docs" / path.name).write_text(path.read_text("utf-8"))
+    (tmp_path / "docs" / "settings.md").write_text(text_of("docs/settings.md"))
     (tmp_path / "docs" / "limits.md").write_text(f"# Limits\n\n{line}\n")
     found = [item for item in troubles(tmp_path) if item.startswith("docs/limits.md")]
     assert len(found) == 1
@@ -180,6 +181,18 @@ def test_a_format_page_that_lags_behind_is_said():
     assert format_page(page) == []
     assert "lacks likeness" in format_page(page.replace("| `likeness` |", "| likeness |"))[0]
     assert "has gain_x, which is in no vocabulary" in format_page(page.replace("| `gain` |", "| `gain_x` |"))[0]
+
+
+def test_an_attack_that_the_pages_forget_is_said():
+    from checks import forgotten
+
+    pages = {name: text_of(name) for name in ("docs/threat-models.md", "CHANGELOG.md")}
+    assert forgotten(pages) == []
+    without = {name: text.replace("M002", "M001") for name, text in pages.items()}
+    assert forgotten(without) == [
+        "docs/threat-models.md does not name M002 where the attacker has `scores`.",
+        "CHANGELOG.md does not name M002.",
+    ]
 
 
 def test_stale_and_orphaned_pages_are_said_and_mended(tmp_path):
@@ -227,13 +240,13 @@ from pages import attack_pages
 assert "Salem" in attack_pages()["M900.md"]
 import numpy as np
 from sklearn.datasets import load_breast_cancer
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.ensemble import RandomForestClassifier
 import safelight as sl
 data = load_breast_cancer(as_frame=True)
 noisy = np.where(np.random.default_rng(0).random(569) < 0.3, 1 - data.target, data.target)
 pool = sl.Records.of(data.data, noisy)
 members, nonmembers = pool.take(np.arange(300)), pool.take(np.arange(300, 569))
-model = KNeighborsClassifier(2).fit(members.x, members.y)
+model = RandomForestClassifier(20, random_state=0).fit(members.x, members.y)
 splits = sl.Splits(members, nonmembers, drawn=sl.Split.RANDOM)
 report = sl.audit(sl.Target.from_sklearn(model), splits, only=["M900"])
 assert {{str(finding.status) for finding in report.findings}} == {{"leak"}}, report

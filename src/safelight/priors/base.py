@@ -22,7 +22,6 @@ class Prior(Protocol):
         images: shape and range of what is decoded.
         size: numbers a latent.
         centre: (size,) the latent of the most likely image.
-        step: a good first step of a search, in units of the latent.
     """
 
     @property
@@ -33,9 +32,6 @@ class Prior(Protocol):
 
     @property
     def centre(self) -> Array: ...
-
-    @property
-    def step(self) -> float: ...
 
     def start(self, n: int, rng: Generator) -> Array:
         """Return latents (n, size) drawn from the prior."""
@@ -48,6 +44,20 @@ class Prior(Protocol):
     def penalty(self, z: Any) -> Any:
         """Return how unlikely each latent is (n,); 0 or more."""
         ...
+
+    def confine(self, z: Any) -> Any:
+        """Return the nearest latents (..., size) that decode to something plausible."""
+        ...
+
+
+def ball(z: Any, reach: float) -> Any:
+    """Return latents (..., size) drawn in to a length of `reach` times that of a typical standard normal vector.
+
+    A standard normal vector of many numbers has nearly always the same length, sqrt(size): beyond it lie caricatures,
+    whatever the scale of the model's logits is.
+    """
+    length = (z**2).mean(-1)[..., None] ** 0.5
+    return z / (length / reach).clip(1)
 
 
 def matching(array: Array, like: Any) -> Any:

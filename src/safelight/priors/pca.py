@@ -9,7 +9,7 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.random import Generator
 
-from safelight.priors.base import matching
+from safelight.priors.base import ball, matching
 from safelight.targets.base import Images
 
 
@@ -22,14 +22,14 @@ class Pca:
         mean: (pixels,) mean public image, flattened.
         components: (size, pixels) orthonormal directions, the strongest first.
         scale: (size,) standard deviation of the public images along each direction.
-        step: a first step of a search, in standard deviations.
+        reach: length of the longest plausible latent; 1 is that of a typical public image.
     """
 
     images: Images
     mean: Array
     components: Array
     scale: Array
-    step: float = 0.1
+    reach: float = 1.0
 
     @classmethod
     def fit(cls, x: Array, images: Images, components: int, mirrored: bool = False, most: int = 2000) -> Pca:
@@ -71,3 +71,6 @@ class Pca:
     def penalty(self, z: Any) -> Any:
         """Return minus the log of the Gaussian density, per number of the latent and up to a constant (n,)."""
         return (z**2).mean(1) / 2
+
+    def confine(self, z: Any) -> Any:
+        return ball(z, self.reach)

@@ -19,12 +19,10 @@ class Pixels:
     Attributes:
         images: shape and range.
         centre: (channels * height * width,) the image to start from, flattened, 0 for low and 1 for high.
-        step: a first step of a search, in shares of the range.
     """
 
     images: Images
     centre: Array
-    step: float = 0.1
 
     @classmethod
     def grey(cls, images: Images) -> Pixels:
@@ -41,9 +39,9 @@ class Pixels:
         return self.images.size
 
     def start(self, n: int, rng: Generator) -> Array:
-        """Return the centre with noise of `step` on it, kept in range (n, size)."""
-        noisy = self.centre + self.step * rng.standard_normal((n, self.size))
-        return noisy.clip(0, 1)
+        """Return the centre with noise of a tenth of the range on it (n, size)."""
+        noisy = self.centre + 0.1 * rng.standard_normal((n, self.size))
+        return self.confine(noisy)  # type: ignore[no-any-return]
 
     def decode(self, z: Any) -> Any:
         shares = z.reshape(len(z), *self.images.shape).clip(0, 1)
@@ -52,6 +50,9 @@ class Pixels:
     def penalty(self, z: Any) -> Any:
         """Return the total variation of each image (n,), in shares of the range."""
         return total_variation(z.reshape(len(z), *self.images.shape))
+
+    def confine(self, z: Any) -> Any:
+        return z.clip(0, 1)
 
 
 def total_variation(x: Any) -> Any:

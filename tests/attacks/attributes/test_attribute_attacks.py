@@ -118,6 +118,28 @@ def test_a_small_budget_asks_whole_records_only(attack, help):
     assert 0 < told.sum() <= 50
     assert answer.values.shape == (200, 2)
     assert (answer.values[~told] == 0).all()
+    assert told[100:].any()
+    again = attack.run(
+        view_of(target, attack, records, queries=101), help.asked(records), np.random.default_rng(1)
+    ).values
+    assert not np.array_equal(told, np.ptp(again, axis=1) > 0)
+
+
+@pytest.mark.filterwarnings("ignore:LOMIA found")
+@pytest.mark.parametrize("attack", ASKING, ids=named)
+def test_answers_reach_the_records_that_were_asked(attack, help):
+    secret = np.random.default_rng(0).integers(0, 2, 100)
+    answers = (np.arange(2) == secret[:, None]).astype(int)
+    target, question, _ = help.scripted(
+        answers if attack.needs == Access.LABEL else np.eye(2)[answers], np.ones(100, int)
+    )
+    public = question.records.take(np.arange(10))
+    public.x["smoker"] = np.arange(10) % 2
+    view = view_of(target, attack, public, queries=60)
+    got = attack.run(view, question, np.random.default_rng(0)).values
+    told = np.ptp(got, axis=1) > 0
+    assert told.sum() >= 20
+    assert (got.argmax(axis=1) == secret)[told].all()
 
 
 @pytest.mark.parametrize("attack", ASKING, ids=named)

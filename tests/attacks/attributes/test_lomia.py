@@ -47,6 +47,15 @@ def test_too_few_such_records_leave_the_marginal_and_it_says_so(help, held, word
     assert np.allclose(got[3:, 1] - got[3:, 0], margin)
 
 
+def test_records_explained_by_one_value_only_teach_nothing(help):
+    answers = np.zeros((60, 2), int)
+    answers[:30, 1] = 1
+    target, question, _ = help.scripted(answers, np.zeros(60, int))
+    with pytest.warns(UserWarning, match=r"LOMIA found 30 of 60 records .*\(1 different value\(s\)\)"):
+        got = Lomia().run(target.view(ThreatModel(Access.LABEL)), question, np.random.default_rng(0)).values
+    assert np.ptp(got[30:]) == 0
+
+
 def test_when_every_record_is_explained_nothing_is_learnt(help):
     secret = np.arange(12) % 2
     target, question, _ = help.scripted((np.arange(2) != secret[:, None]).astype(int), np.zeros(12, int))

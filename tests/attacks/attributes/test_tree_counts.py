@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestRegressor
@@ -76,9 +78,26 @@ def test_other_trees_give_the_secret_away_too(help, kind):
         secret = records.x["smoker"].to_numpy()
         target = SklearnRecipe(DecisionTreeClassifier()).fit(records, seed=0)
         assert len(target.model.classes) == 3
-    got = TreeCounts().run(target.view(WHITE), help.asked(records), np.random.default_rng(0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        got = TreeCounts().run(target.view(WHITE), help.asked(records), np.random.default_rng(0))
     right, guesses = help.surest(got, secret)
     assert right >= 0.75 * guesses
+
+
+def test_a_label_that_the_trees_never_met_counts_nothing(help):
+    records, _ = help.survey(200, seed=6)
+    records = numbers_only(records, "income")
+    met = records.take(records.y != 1)
+    target = SklearnRecipe(DecisionTreeClassifier()).fit(met, seed=0)
+    unmet = help.asked(records.take(records.y == 1))
+    got = TreeCounts().run(target.view(WHITE), unmet, np.random.default_rng(0)).values
+    tree = target.model.estimator()
+    sizes = np.stack(
+        [tree.tree_.n_node_samples[tree.apply(unmet.records.x.assign(smoker=value))] for value in (0, 1)], axis=1
+    )
+    wanted = np.log(0.1 / (sizes + 0.2))
+    assert np.allclose(got[:, 1] - got[:, 0], wanted[:, 1] - wanted[:, 0])
 
 
 def test_a_stump_that_reads_no_secret_gives_nothing_away(help):

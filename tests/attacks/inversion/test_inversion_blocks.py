@@ -57,7 +57,7 @@ def test_ascend_climbs_every_row_by_itself_and_projects():
 def test_every_search_climbs_for_every_class(search):
     rng = np.random.default_rng(0)
     goals = rng.normal(size=(3, 5))
-    climb = search.begin(np.zeros((3, 5)), 40)
+    climb = search.begin(np.zeros((3, 5)), 40, lambda z: z)
     for _ in range(150):
         z = climb.ask(rng)
         climb.tell(z, -((z - goals[:, None]) ** 2).sum(2))
@@ -66,7 +66,7 @@ def test_every_search_climbs_for_every_class(search):
 
 
 def test_nes_asks_in_antithetic_pairs_and_a_plateau_moves_nobody():
-    climb = Nes(np.zeros((2, 4)), 6)
+    climb = Nes(np.zeros((2, 4)), 6, lambda z: z)
     z = climb.ask(np.random.default_rng(0))
     np.testing.assert_allclose(z[:, :3], -z[:, 3:])
     climb.tell(z, np.ones((2, 6)))

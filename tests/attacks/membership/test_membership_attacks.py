@@ -116,7 +116,7 @@ def test_a_small_budget_asks_some_and_gives_the_rest_the_median(attack, least):
     values, counts = np.unique(scores, return_counts=True)
     others = np.delete(scores, np.flatnonzero(scores == values[counts.argmax()]))
     assert counts.max() >= 120
-    assert np.isclose(values[counts.argmax()], np.median(scores))
+    assert np.isclose(values[counts.argmax()], np.median(others), atol=np.ptp(others) / 20)
     assert 20 <= len(others) <= 80
     # The same budget with another seed asks others.
     again, _, _ = asked(attack, FOREST, members, nonmembers, public, queries=80, seed=1)

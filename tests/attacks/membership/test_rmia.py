@@ -62,6 +62,14 @@ def test_each_public_record_is_out_for_half_of_the_references_and_every_class_is
     assert (~odd).sum(axis=0).min() >= 1
 
 
+def test_a_nonmember_ranks_among_public_records_like_one_of_them(digits):
+    members, others, public = (digits.take(np.arange(a, b)) for a, b in ((0, 300), (300, 700), (700, 1100)))
+    recipe = SklearnRecipe(RandomForestClassifier(20), Images((1, 8, 8)))
+    view = recipe.fit(members, 0).view(ThreatModel(), Side(public, recipe.fit))
+    got = Rmia().run(view, WhoWasIn(others), np.random.default_rng(0)).values
+    assert abs(got.mean() - 0.5) < 0.06
+
+
 def test_a_class_too_rare_for_two_halves_is_said():
     public = Records.of(np.zeros((5, 1, 1, 1)), np.array([0, 0, 0, 1, 1]))
     with pytest.raises(InputError, match=r"Class number 2 has 0 public record\(s\).*give at least two of every class"):
@@ -86,7 +94,7 @@ def test_records_that_beat_every_public_one_do_not_tie(digits):
     assert len(np.unique(share)) <= 41
     assert len(np.unique(got)) == 800
     assert true_positives(inside, share) == 0
-    assert true_positives(inside, got) > 0.05
+    assert true_positives(inside, got) > 0.03
     assert view.spent == 840
 
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from numpy import ndarray as Array
 from numpy.random import Generator
 
 from safelight.attacks.inversion.ascend import ascend, need_torch
 from safelight.attacks.inversion.augment import GENTLE
-from safelight.attacks.inversion.losses import Loss
+from safelight.attacks.inversion.budget import rounds
+from safelight.attacks.inversion.losses import Loss, probability
 from safelight.attacks.inversion.select import best_starts, steadiest
 from safelight.evidence import Reconstructions, WhatIsInside
 from safelight.priors.base import Prior, public_images
@@ -31,15 +33,16 @@ class LatentInversion:
     How to lower it: train with differential privacy, keep the weights on the server, and answer with labels only.
 
     The blocks are those of Plug-and-Play attacks, on eigenfaces in place of a generative network. All classes and
-    restarts climb in one batch.
+    restarts climb in one batch. Each step looks at a slightly different latent and latents stay as long as those of real
+    pictures: both keep noise that only the model understands out of the pictures.
 
     Attributes:
         loss: identity loss to descend.
         components: eigenfaces of the public images at most (>= 1).
-        mirrored: whether public images are used mirrored, too; wrong for writing.
+        mirrored: whether public images are used mirrored, too.
         steps: gradient steps (>= 1).
         rate: size of the first steps, in standard deviations.
-        plausible: weight of the prior.
+        noise: how far a step looks around its latent, in standard deviations.
         samples: random pictures of the prior that are scored to choose the starts; 0 starts at the mean picture.
         restarts: starts a class (>= 1).
         views: random views of each picture that a step looks at; 0 for the picture itself.
@@ -56,10 +59,10 @@ class LatentInversion:
 
     loss: Loss = Loss.MAX_MARGIN
     components: int = 200
-    mirrored: bool = False
+    mirrored: bool = True
     steps: int = 50
     rate: float = 0.1
-    plausible: float = 3.0
+    noise: float = 0.6
     samples: int = 0
     restarts: int = 1
     views: int = 0
@@ -82,34 +85,38 @@ class LatentInversion:
 
         wanted = np.asarray(question.classes)
         classes = torch.as_tensor(np.repeat(wanted, self.restarts), dtype=torch.int64)
-        starts = np.tile(prior.centre, (len(classes), 1))
-        if self.samples:
-            drawn = prior.start(self.samples, rng)
-            with torch.no_grad():
-                answers = view.differentiable(torch.as_tensor(prior.decode(drawn), dtype=torch.float32))
-            starts = drawn[best_starts(answers.log_softmax(1).numpy(), wanted, self.restarts).ravel()]
-        elif self.restarts > 1:
-            starts = prior.start(len(classes), rng)
+        starts = self._starts(prior, view, wanted, rng)
+        looks = self.looks if self.restarts > 1 and self._left(view, len(classes), self.looks) >= 1 else 0
+        steps = rounds(view, len(classes) * max(1, self.views), self._left(view, len(classes), looks))
         sure = torch.empty(0)
 
         def objective(z: Tensor) -> Tensor:
             nonlocal sure
-            x = prior.decode(z)
+            around = torch.as_tensor(rng.standard_normal(z.shape), dtype=z.dtype)
+            x = prior.decode(z + self.noise * around)
             seen = [view.differentiable(GENTLE.of(x, rng)) for _ in range(self.views)] or [view.differentiable(x)]
-            sure = torch.stack([logits.detach().softmax(1).gather(1, classes[:, None])[:, 0] for logits in seen]).mean(
-                0
-            )
-            loss = torch.stack([self.loss(logits, classes) for logits in seen]).mean(0)
-            return -loss - self.plausible * prior.penalty(z)
+            sure = torch.stack([probability(logits, classes) for logits in seen]).mean(0)
+            return -torch.stack([self.loss(logits, classes) for logits in seen]).mean(0)
 
-        looks = self.looks if self.restarts > 1 else 0
-        each = len(classes) * max(1, self.views)
-        if not view.free and view.left() < each + len(classes) * looks:
-            looks = 0
-        room = view.left() - len(classes) * looks
-        steps = self.steps if np.isinf(room) else min(self.steps, int(room // each))
-        z, _ = ascend(objective, torch.as_tensor(starts, dtype=torch.float32), max(steps, 1), self.rate)
+        z, _ = ascend(objective, torch.as_tensor(starts, dtype=torch.float32), steps, self.rate, prior.confine)
         x = prior.decode(z)
         trust = steadiest(view, x, classes, looks, rng) if looks else sure.double().numpy()
         best = trust.reshape(-1, self.restarts).argmax(axis=1) + np.arange(len(wanted)) * self.restarts
         return Reconstructions(x.numpy()[best], wanted, trust[best])
+
+    def _starts(self, prior: Prior, view: View, wanted: Array, rng: Generator) -> Array:
+        """Return latents (classes * restarts, size): the centre, random ones, or the best of `samples`."""
+        import torch
+
+        rows = len(wanted) * self.restarts
+        if self.samples and view.left() >= self.samples + rows:
+            drawn = prior.start(self.samples, rng)
+            with torch.no_grad():
+                answers = view.differentiable(torch.as_tensor(prior.decode(drawn), dtype=torch.float32))
+            return drawn[best_starts(answers.log_softmax(1).numpy(), wanted, self.restarts).ravel()]
+        return prior.start(rows, rng) if self.restarts > 1 else np.tile(prior.centre, (rows, 1))
+
+    def _left(self, view: View, rows: int, looks: int) -> int:
+        """Return how many steps the budget pays for, at most `steps`, when `looks` at each result come after them."""
+        room = (view.left() - rows * looks) / (rows * max(1, self.views))
+        return max(1, int(min(self.steps, room))) if looks == 0 else int(min(self.steps, room))

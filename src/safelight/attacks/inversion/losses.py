@@ -59,6 +59,11 @@ def poincare(logits: Tensor, classes: Tensor) -> Tensor:
     return (1 + 2 * square / room).arccosh()
 
 
+def probability(logits: Tensor, classes: Tensor) -> Tensor:
+    """Return p_t (n,), cut off from the gradient."""
+    return _own(logits.detach().softmax(1), classes)
+
+
 def _own(values: Tensor, classes: Tensor) -> Tensor:
     return values.gather(1, classes[:, None])[:, 0]
 

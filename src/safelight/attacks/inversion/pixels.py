@@ -11,7 +11,7 @@ from numpy.random import Generator
 
 from safelight.attacks.inversion.ascend import ascend, need_torch
 from safelight.attacks.inversion.budget import rounds
-from safelight.attacks.inversion.losses import Loss
+from safelight.attacks.inversion.losses import Loss, probability
 from safelight.evidence import Reconstructions, WhatIsInside
 from safelight.priors.base import public_images
 from safelight.priors.pixels import Pixels
@@ -90,13 +90,13 @@ class GradientInversion:
         def objective(z: Tensor) -> Tensor:
             nonlocal sure
             logits = view.differentiable(prior.decode(z))
-            sure = logits.detach().softmax(1).gather(1, classes[:, None])[:, 0]
+            sure = probability(logits, classes)
             return -self.loss(logits, classes) - self.smooth * prior.penalty(z)
 
         def project(z: Tensor) -> Tensor:
             if self.process is Process.MEDIAN:
                 z = median(prior.decode(z).reshape(len(z), *view.images.shape)).reshape(z.shape)
-            return z.clamp(0, 1)
+            return prior.confine(z)  # type: ignore[no-any-return]
 
         z = torch.as_tensor(prior.centre, dtype=torch.float32).repeat(len(classes), 1)
         z, _ = ascend(objective, z, rounds(view, len(z), self.steps), self.rate, project)

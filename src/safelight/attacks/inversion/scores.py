@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
@@ -11,8 +12,8 @@ from numpy import ndarray as Array
 from numpy.random import Generator
 
 from safelight.attacks.inversion.budget import passed
+from safelight.attacks.inversion.linear import largest_margin, linear_model
 from safelight.attacks.inversion.search import Genetic, Nes, SeparableCma, Strategy
-from safelight.attacks.inversion.select import best_starts
 from safelight.errors import BudgetSpent
 from safelight.evidence import Reconstructions, WhatIsInside
 from safelight.priors.base import Prior, public_images
@@ -28,9 +29,9 @@ class Search(Enum):
     CMA = "separable CMA-ES"
     GENETIC = "genetic"
 
-    def begin(self, place: Array, population: int) -> Strategy:
+    def begin(self, place: Array, population: int, confine: Callable[[Array], Array]) -> Strategy:
         makers = {Search.NES: Nes, Search.CMA: SeparableCma, Search.GENETIC: Genetic}
-        return makers[self](place, population)
+        return makers[self](place, population, confine)
 
 
 @dataclass(frozen=True)
@@ -41,17 +42,18 @@ class ScoreInversion:
     Who could do it: anyone who may ask the model and gets class scores.
     How to lower it: answer with labels only, limit queries, and train with differential privacy.
 
-    Each round tries a population for every class in one batch. What a picture is worth is its log odds against the
-    best other class, which goes on growing where the probability itself is full.
+    A linear model of the target, fitted to a few random pictures, gives the starts: every answer holds the scores of
+    all classes. From there each round tries a population for every class in one batch. What a picture is worth is its
+    log odds against the best other class, which go on growing where the probability itself is full.
 
     Attributes:
         search: how to climb.
         components: eigenfaces of the public images at most (>= 1).
-        mirrored: whether public images are used mirrored, too; wrong for writing.
+        mirrored: whether public images are used mirrored, too.
         queries: most queries a class; fewer where the budget is smaller.
         population: pictures a class and round (>= 2).
-        samples: share of the queries that goes into random pictures, to choose the starts; in [0, 1).
-        plausible: weight of the prior.
+        samples: random pictures a class that are asked first (>= 1).
+        reach: length of the first guess's latent, as a share of a typical one.
         smallest: probabilities are raised by this, so that scores cut to 0 keep a finite log.
     """
 
@@ -61,17 +63,17 @@ class ScoreInversion:
     knows: ClassVar[frozenset[Knows]] = frozenset({Knows.PUBLIC})
     answers: ClassVar[type] = WhatIsInside
     source: ClassVar[str] = (
-        "An et al. 2022, doi:10.14722/ndss.2022.24335, section 4; NES: arXiv:1804.08598, algorithm 1"
+        "Ilyas et al. 2018, arXiv:1804.08598, algorithm 1; An et al. 2022, doi:10.14722/ndss.2022.24335"
     )
     deep: ClassVar[bool] = False
 
     search: Search = Search.NES
-    components: int = 60
-    mirrored: bool = False
+    components: int = 100
+    mirrored: bool = True
     queries: int = 1000
     population: int = 20
-    samples: float = 0.02
-    plausible: float = 3.0
+    samples: int = 10
+    reach: float = 0.5
     smallest: float = 1e-6
 
     def run(self, view: View, question: WhatIsInside, rng: Generator) -> Reconstructions:
@@ -90,26 +92,24 @@ class ScoreInversion:
         whole = int(min(self.queries * len(classes), view.left()))
         if whole < 1:
             raise BudgetSpent("The query budget is empty; this attack needs at least 1 query.")
-        population = max(2, min(self.population, whole // (2 * len(classes)) // 2 * 2))
-        first = max(1, min(whole, int(self.samples * whole)))
-        first += (whole - first) % (population * len(classes)) if first + population * len(classes) > whole else 0
-        drawn = prior.start(first, rng)
-        scores = view.scores(prior.decode(drawn).astype(np.float32))
-        starts = best_starts(scores, classes, 1)[:, 0]
-        climb = self.search.begin(drawn[starts], population)
-        odds = log_odds(scores[starts], classes, self.smallest)
-        spent = first
-        while spent + population * len(classes) <= whole:
+        population = max(2, min(self.population, whole // (4 * len(classes)) * 2))
+        z = prior.start(min(whole, self.samples * len(classes)), rng)
+        weights, offsets = linear_model(z, view.scores(pictures(prior, z)), self.smallest)
+        place = largest_margin(weights, offsets, classes, self.reach)
+        odds = (place @ weights + offsets)[np.arange(len(classes)), classes]
+        climb = self.search.begin(place, population, prior.confine)
+        spent, asked = len(z), np.repeat(classes, population)
+        while True:
+            answer = Reconstructions(pictures(prior, climb.place), classes, odds)
+            if spent + len(asked) > whole:
+                break
+            if passed(spent / len(classes), (spent + len(asked)) / len(classes)):
+                view.keep(answer)
             z = climb.ask(rng)
-            flat = z.reshape(-1, prior.size)
-            asked = np.repeat(classes, z.shape[1])
-            worth = log_odds(view.scores(prior.decode(flat).astype(np.float32)), asked, self.smallest)
-            climb.tell(z, (worth - self.plausible * prior.penalty(flat)).reshape(len(classes), -1))
+            worth = log_odds(view.scores(pictures(prior, z.reshape(-1, prior.size))), asked, self.smallest)
+            climb.tell(z, worth.reshape(len(classes), -1))
             odds = worth.reshape(len(classes), -1).mean(axis=1)
-            if passed(spent / len(classes), (spent + len(flat)) / len(classes)):
-                view.keep(picture(prior, climb.place, classes, odds))
-            spent += len(flat)
-        answer = picture(prior, climb.place, classes, odds)
+            spent += len(asked)
         view.keep(answer)
         return answer
 
@@ -123,5 +123,6 @@ def log_odds(scores: Array, classes: Array, smallest: float) -> Array:
     return np.log(scores[rows, classes] + smallest) - np.log(best + smallest)
 
 
-def picture(prior: Prior, place: Array, classes: Array, confidence: Array) -> Reconstructions:
-    return Reconstructions(prior.decode(place).astype(np.float32), classes, confidence)
+def pictures(prior: Prior, z: Array) -> Array:
+    """Return what latents (n, size) decode to, as float32."""
+    return np.asarray(prior.decode(z), dtype=np.float32)

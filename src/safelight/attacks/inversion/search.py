@@ -6,6 +6,7 @@ order of the values, or their standardised size, matters.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -37,29 +38,23 @@ class Nes:
     Args:
         place: (classes, size) where to start.
         population: latents a class and round; an even number, at least 2.
+        confine: brings latents back to where they are plausible.
         spread: how far from the place they lie, in latent units.
         step: how far a round moves.
         momentum: share of the last move that goes on.
-        limit: largest absolute latent.
     """
 
     def __init__(
         self,
         place: Array,
         population: int,
+        confine: Callable[[Array], Array],
         spread: float = 0.5,
-        step: float = 0.5,
+        step: float = 0.25,
         momentum: float = 0.5,
-        limit: float = 3.0,
     ) -> None:
-        self.place = place
-        self._half, self._spread, self._step, self._momentum, self._limit = (
-            max(1, population // 2),
-            spread,
-            step,
-            momentum,
-            limit,
-        )
+        self.place, self._half, self._confine = place, max(1, population // 2), confine
+        self._spread, self._step, self._momentum = spread, step, momentum
         self._move = np.zeros_like(place)
 
     def ask(self, rng: Generator) -> Array:
@@ -70,7 +65,7 @@ class Nes:
     def tell(self, z: Array, values: Array) -> None:
         noise = (z - self.place[:, None]) / self._spread
         self._move = self._momentum * self._move + (standardised(values)[:, :, None] * noise).mean(axis=1)
-        self.place = (self.place + self._step * self._move).clip(-self._limit, self._limit)
+        self.place = self._confine(self.place + self._step * self._move)
 
 
 class SeparableCma:
@@ -79,11 +74,13 @@ class SeparableCma:
     Args:
         place: (classes, size) where to start.
         population: latents a class and round (>= 2).
+        confine: brings the place back to where it is plausible.
         spread: standard deviation of the first round.
     """
 
-    def __init__(self, place: Array, population: int, spread: float = 0.5) -> None:
+    def __init__(self, place: Array, population: int, confine: Callable[[Array], Array], spread: float = 0.5) -> None:
         classes, size = place.shape
+        self._confine = confine
         self.place, self._sigma, self._variance = place, np.full((classes, 1), spread), np.ones((classes, size))
         self._path, self._step_path, self._round = np.zeros_like(place), np.zeros_like(place), 0
         self._population, self._parents = population, max(1, population // 2)
@@ -108,7 +105,7 @@ class SeparableCma:
         best = np.argsort(-values, axis=1, kind="stable")[:, : self._parents]
         steps = (np.take_along_axis(z, best[:, :, None], axis=1) - self.place[:, None]) / self._sigma[:, None]
         move = (self._weights[:, None] * steps).sum(axis=1)
-        self.place = self.place + self._sigma * move
+        self.place = self._confine(self.place + self._sigma * move)
         rate, mass = self._rate_step, self._mass
         self._step_path = (1 - rate) * self._step_path + np.sqrt(rate * (2 - rate) * mass) * move / deviation
         length = np.linalg.norm(self._step_path, axis=1, keepdims=True)
@@ -133,15 +130,20 @@ class Genetic:
     Args:
         place: (classes, size) the best start.
         population: latents a class and round (>= 2).
+        confine: brings latents back to where they are plausible.
         rate: share of numbers that mutate.
         spread: how far a mutation goes.
-        limit: largest absolute latent.
     """
 
     def __init__(
-        self, place: Array, population: int, rate: float = 0.1, spread: float = 0.5, limit: float = 3.0
+        self,
+        place: Array,
+        population: int,
+        confine: Callable[[Array], Array],
+        rate: float = 0.1,
+        spread: float = 0.5,
     ) -> None:
-        self.place, self._population, self._rate, self._spread, self._limit = place, population, rate, spread, limit
+        self.place, self._population, self._confine, self._rate, self._spread = place, population, confine, rate, spread
         self._pool: Array | None = None
         self._worth = np.full(len(place), -np.inf)
         self._values = np.empty(0)
@@ -150,7 +152,7 @@ class Genetic:
         classes, size = self.place.shape
         shape = (classes, self._population, size)
         if self._pool is None:
-            return (self.place[:, None] + self._spread * rng.standard_normal(shape)).clip(-self._limit, self._limit)
+            return self._confine(self.place[:, None] + self._spread * rng.standard_normal(shape))
         chance = softmax(self._values)
         ahead = chance.cumsum(axis=1)[:, None]
         drawn = np.minimum((rng.random((classes, 2 * self._population, 1)) > ahead).sum(axis=2), chance.shape[1] - 1)
@@ -158,7 +160,7 @@ class Genetic:
         fit, rival = np.split(np.take_along_axis(chance, drawn, axis=1), 2, axis=1)
         child = np.where(rng.random(shape) < (fit / (fit + rival))[:, :, None], first, second)
         mutant = (rng.random(shape) < self._rate) * self._spread * rng.uniform(-1, 1, shape)
-        child = (child + mutant).clip(-self._limit, self._limit)
+        child = self._confine(child + mutant)
         child[:, 0] = self.place
         return child
 

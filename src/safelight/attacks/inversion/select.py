@@ -9,6 +9,7 @@ from numpy import ndarray as Array
 from numpy.random import Generator
 
 from safelight.attacks.inversion.augment import HEAVY, Views
+from safelight.attacks.inversion.losses import probability
 from safelight.targets.base import View
 
 if TYPE_CHECKING:
@@ -38,6 +39,5 @@ def steadiest(view: View, x: Tensor, classes: Tensor, looks: int, rng: Generator
     total = torch.zeros(len(x), dtype=torch.float64)
     with torch.no_grad():
         for _ in range(looks):
-            shares = view.differentiable(views.of(x, rng)).softmax(1)
-            total += shares.gather(1, classes[:, None])[:, 0].double()
+            total += probability(view.differentiable(views.of(x, rng)), classes).double()
     return (total / looks).numpy()
