@@ -17,11 +17,13 @@ def planted_recipe(attack: Attack, inputs: Images | Table, regression: bool, lea
     """Return a recipe whose models leak what `attack` looks for.
 
     An attack may bring its own by a method `planted(inputs) -> Recipe`: one that reads BatchNorm statistics needs a
-    model that has some. Attacks on the inside of table models get a tree grown until every record has its leaf.
+    model that has some. Attacks on the inside of table models get a tree that splits at
+    random columns until every record has its leaf: one that picked the best columns need not look at the secret.
     """
     own = getattr(attack, "planted", None)
     if own is not None:
         return own(inputs)  # type: ignore[no-any-return]
     if isinstance(inputs, Table) and attack.needs > Access.SCORES:
-        return SklearnRecipe(DecisionTreeRegressor() if regression else DecisionTreeClassifier())
+        tree = DecisionTreeRegressor if regression else DecisionTreeClassifier
+        return SklearnRecipe(tree(max_features=1, splitter="random"))
     return LeakyRecipe(inputs, pictures=attack.answers is WhatIsInside, leak=leak, regression=regression)

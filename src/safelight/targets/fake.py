@@ -122,9 +122,11 @@ class LeakyRecipe:
             assert isinstance(self.inputs, Images)
             stored = np.stack([records.x[records.y == c].mean(axis=0) for c in range(count)]).astype(float)
             forgotten = rng.random(count) >= self.leak
-            # A forgotten class is told apart by a pattern that has nothing to do with its records.
-            patterns = rng.uniform(self.inputs.low, self.inputs.high, stored.shape)
-            stored[forgotten] = stored.mean(axis=0) + 0.1 * (patterns[forgotten] - patterns.mean())
+            # A forgotten class is told apart by a pattern that has nothing to do with any record: even the mean of
+            # all classes would tell of the classes that it is the mean of.
+            middle = (self.inputs.low + self.inputs.high) / 2
+            patterns = rng.uniform(self.inputs.low, self.inputs.high, stored.shape) - middle
+            stored[forgotten] = middle + 0.1 * patterns[forgotten]
             return Target("planted leak", LeakyImages(stored, self.inputs, names_of, self.sharpness))
         kept = rng.random(len(records)) < self.leak
         memory = dict(zip(_hashes(records.take(kept).x, self.inputs), records.y[kept].astype(float).tolist()))

@@ -52,15 +52,15 @@ class SurrogateInversion:
     knows: ClassVar[frozenset[Knows]] = frozenset({Knows.PUBLIC})
     answers: ClassVar[type] = WhatIsInside
     source: ClassVar[str] = "Nguyen et al. 2023, arXiv:2310.19342 (label-only by surrogates), on a simpler prior"
-    deep: ClassVar[bool] = False
+    deep: ClassVar[bool] = True
 
     loss: Loss = Loss.MAX_MARGIN
     components: int = 60
     mirrored: bool = True
     queries: int = 1100
-    surrogates: int = 3
+    surrogates: int = 2
     hidden: int = 128
-    epochs: int = 20
+    epochs: int = 10
     steps: int = 100
     noise: float = 0.6
 
