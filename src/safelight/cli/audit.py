@@ -112,7 +112,8 @@ def audit(
         warnings.simplefilter("always", UserWarning)
         report = run_audit(
             built.target, built.splits, built.threat, recipe=built.recipe, policy=built.policy, seed=seed,
-            only=_words(only), skip=_words(skip), profile=Profile.DEEP if deep else Profile.FAST, seconds=budget_seconds,
+            only=_words(only), skip=_words(skip), seconds=budget_seconds,
+            profile=Profile.DEEP if deep else Profile.FAST,
             out=out, resume=resume, show_records=settings.report.show_records, accepted=_accepted(settings),
             hashes=built.hashes, say=say,
         )  # fmt: skip

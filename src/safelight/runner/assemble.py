@@ -23,6 +23,7 @@ from safelight.runner.given import Given
 from safelight.runner.plan import Claim, Kind, Plan
 from safelight.runner.session import Session
 from safelight.targets.base import Images
+from safelight.threat import Knows
 from safelight.verdict.finding import Finding, Status
 from safelight.verdict.levels import decide, holm, rungs_hold, verdict_of
 from safelight.verdict.outcome import Outcome
@@ -181,9 +182,11 @@ class _Shown:
         return self.given.at_risk(leaking[0].claim, self.session.target) if leaking else []
 
     def pictures(self) -> list[Pictures]:
+        """Return what was rebuilt; attacks that know public pictures first, since theirs look most like pictures."""
         found = []
         model = self.session.target.model
-        for claim in self._on_model(Kind.RECOGNISED):
+        claims = self._on_model(Kind.RECOGNISED)
+        for claim in sorted(claims, key=lambda claim: Knows.PUBLIC not in claim.attack.knows):
             assert isinstance(model.inputs, Images)
             rebuilt = self.given.pictures(claim, self.session.target, Role.TARGET)
             control = self.given.control_pictures(claim)

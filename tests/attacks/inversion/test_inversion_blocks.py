@@ -7,11 +7,14 @@ import torch
 from safelight.attacks.inversion.ascend import ascend
 from safelight.attacks.inversion.augment import HEAVY, Views
 from safelight.attacks.inversion.budget import passed, rounds
+from safelight.attacks.inversion.label_only import repulsion, starts
+from safelight.attacks.inversion.linear import largest_margin, linear_model
 from safelight.attacks.inversion.losses import Loss
 from safelight.attacks.inversion.scores import Search, log_odds
 from safelight.attacks.inversion.search import Nes, standardised
 from safelight.attacks.inversion.select import best_starts
 from safelight.errors import BudgetSpent
+from safelight.priors.pca import Pca
 from safelight.targets.base import Images, Target
 from safelight.targets.fake import LeakyRecipe
 from safelight.threat import Access, ThreatModel
@@ -105,3 +108,35 @@ def test_rounds_follow_the_budget(digits):
     assert rounds(target.view(ThreatModel(Access.WEIGHTS, queries=35)), 40, 50) == 50, "with the weights, free"
     assert passed(5, 10)
     assert not passed(10, 29)
+
+
+def test_only_points_that_lost_the_label_push(digits):
+    directions = np.array([[[1.0, 0], [0, 1.0], [-1.0, 0]]])
+    push = repulsion(directions, np.array([[False, True, True]]))
+    np.testing.assert_allclose(push, [[-1, 0]])
+    both = repulsion(directions, np.array([[False, False, True]]))
+    np.testing.assert_allclose(both, [[-(0.5**0.5), -(0.5**0.5)]])
+
+
+def test_starts_are_the_middle_of_what_carries_the_label(digits):
+    prior = Pca.fit(digits.x[:100], Images((1, 8, 8)), 5)
+    drawn = np.arange(20.0).reshape(4, 5)
+    mean, one = starts(prior, drawn, np.array([1, 0, 1, 0]), np.array([1, 7]))
+    np.testing.assert_allclose(mean[0], (drawn[0] + drawn[2]) / 2)
+    np.testing.assert_allclose(one[0], drawn[0])
+    assert (mean[1] == prior.centre).all()
+    assert np.isnan(one[1]).all()
+
+
+def test_a_linear_model_of_a_linear_target_is_found_and_its_margin_climbed():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(6, 4))
+    z = rng.normal(size=(400, 6))
+    scores = np.exp(z @ truth)
+    scores /= scores.sum(axis=1, keepdims=True)
+    weights, offsets = linear_model(z, scores, 0.0, shrink=1e-9)
+    np.testing.assert_allclose(weights, truth - truth.mean(axis=1, keepdims=True), atol=1e-6)
+    np.testing.assert_allclose(offsets, 0, atol=1e-6)
+    best = largest_margin(weights, offsets, np.arange(4), 1.0)
+    assert (best @ truth).argmax(axis=1).tolist() == [0, 1, 2, 3]
+    assert ((best**2).mean(axis=1) <= 1 + 1e-9).all()

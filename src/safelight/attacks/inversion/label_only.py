@@ -1,4 +1,4 @@
-"""V005: walk away from the boundary of each class with nothing but the predicted label."""
+"""V005: move away from the border of a class, with nothing but the answered labels."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.random import Generator
 
-from safelight.attacks.inversion.boundary import Walk, repulsion, sphere
 from safelight.attacks.inversion.budget import passed
-from safelight.attacks.inversion.linear import largest_margin, linear_model
 from safelight.attacks.inversion.scores import pictures
 from safelight.errors import BudgetSpent
 from safelight.evidence import Reconstructions, WhatIsInside
@@ -22,27 +20,26 @@ from safelight.threat import Access, Knows
 
 
 @dataclass(frozen=True)
-class LabelOnlyInversion:
-    """Rebuild one picture a class from predicted labels alone, within what public pictures of other people look like.
+class BoundaryRepulsion:
+    """Rebuild one picture a class from labels alone: points that leave the class push the guess to its middle.
 
-    What it shows: pictures of what the model takes for each class, through an API that hides its scores.
-    Who could do it: anyone who may ask the model, even if it answers with one word.
-    How to lower it: limit queries a client, refuse inputs unlike real ones, and train with differential privacy.
+    What it shows: recognisable pictures of what the model takes for each class, though it tells no scores.
+    Who could do it: anyone who may ask the model and gets its answer's name.
+    How to lower it: limit queries, and train with differential privacy; hiding the scores is not enough.
 
-    Random pictures are labelled first, and a linear model of the labels gives a start. From there a sphere of points
-    around each class's place is labelled; the place steps away from the points that lie outside the class, and keeps
-    the step only if its label stays. A sphere that lies all inside is widened.
+    Random plausible pictures find each class; the mean of those that carry its label is the start, if it carries it,
+    too. A round looks at points on a sphere around the guess. If all keep the label, the sphere grows; else the guess
+    moves away from those that lost it, and a move that loses the label is taken back. A class that no picture carries
+    keeps the most likely picture, with confidence 0.
 
     Attributes:
         components: eigenfaces of the public images at most (>= 1).
         mirrored: whether public images are used mirrored, too.
         queries: most queries a class; fewer where the budget is smaller.
-        samples: share of the queries that goes into random pictures, in (0, 1].
-        points: points on a sphere (>= 2).
-        radius: of the first sphere.
-        longest: longest step.
-        patience: rounds without a wider sphere after which a class rests.
-        reach: lengths of the first guess's latent that are tried, as shares of a typical one.
+        points: points on the sphere (>= 2).
+        samples: share of the queries that goes into finding the classes, in (0, 1).
+        radius: of the first sphere, in standard deviations of the prior (> 0).
+        growth: factor by which a sphere grows (> 1).
     """
 
     code: ClassVar[str] = "V005"
@@ -50,23 +47,19 @@ class LabelOnlyInversion:
     needs: ClassVar[Access] = Access.LABEL
     knows: ClassVar[frozenset[Knows]] = frozenset({Knows.PUBLIC})
     answers: ClassVar[type] = WhatIsInside
-    source: ClassVar[str] = "Kahla et al. 2022, arXiv:2203.06580, section 4 (BREP-MI)"
+    source: ClassVar[str] = "Kahla et al. 2022, arXiv:2203.06580 (BREP-MI)"
     deep: ClassVar[bool] = False
 
     components: int = 100
-    mirrored: bool = True
+    mirrored: bool = False
     queries: int = 1100
+    points: int = 16
     samples: float = 0.5
-    points: int = 32
     radius: float = 2.0
-    longest: float = 3.0
-    patience: int = 30
-    reach: tuple[float, ...] = (0.5, 0.8)
+    growth: float = 1.3
 
     def run(self, view: View, question: WhatIsInside, rng: Generator) -> Reconstructions:
-        """Return one picture a class; `confidence` is the radius of the widest sphere that lay all inside the class.
-
-        It is 0 where no sphere did, and -1 where no picture was ever labelled as the class.
+        """Return one picture a class; `confidence` is the radius within which the label was kept.
 
         Raises:
             AccessDenied: there are no public images.
@@ -81,7 +74,63 @@ class LabelOnlyInversion:
         whole = int(min(self.queries * len(classes), view.left()))
         if whole < 1:
             raise BudgetSpent("The query budget is empty; this attack needs at least 1 query.")
-        start = view.spent if not view.free else 0
-        walk = self._begin(prior, view, classes, whole, rng)
-        spent = lambda: view.spent - start  # noqa
-        return None
+        spent = max(1, int(self.samples * whole))
+        drawn = prior.start(spent, rng)
+        place, spare = starts(prior, drawn, labels(view, prior, drawn), classes)
+        alive = np.flatnonzero(np.isfinite(spare).all(axis=1))
+        if spent + len(alive) <= whole:
+            held = labels(view, prior, place[alive]) == classes[alive]
+            spent += len(alive)
+            place[alive] = np.where(held[:, None], place[alive], spare[alive])
+        radius, safe = np.full(len(classes), self.radius), np.zeros(len(classes))
+        while len(alive) and spent + len(alive) * (self.points + 1) <= whole:
+            before = spent
+            directions = rng.standard_normal((len(alive), self.points, prior.size))
+            directions /= np.linalg.norm(directions, axis=2, keepdims=True)
+            around = place[alive, None] + radius[alive, None, None] * directions
+            kept = labels(view, prior, around.reshape(-1, prior.size)).reshape(len(alive), -1) == classes[alive, None]
+            grows = kept.all(axis=1)
+            safe[alive[grows]] = radius[alive[grows]]
+            radius[alive[grows]] *= self.growth
+            moving = alive[~grows]
+            step = np.minimum(radius[moving] / 3, 3.0)[:, None]
+            moved = prior.confine(place[moving] + step * repulsion(directions[~grows], kept[~grows]))
+            stays = labels(view, prior, moved) == classes[moving]
+            place[moving[stays]] = moved[stays]
+            spent += kept.size + len(moving)
+            if passed(before / len(classes), spent / len(classes)):
+                view.keep(Reconstructions(pictures(prior, place), classes, safe.copy()))
+        answer = Reconstructions(pictures(prior, place), classes, safe)
+        view.keep(answer)
+        return answer
+
+
+def starts(prior: Prior, drawn: Array, answered: Array, classes: Array) -> tuple[Array, Array]:
+    """Return, class by class, the mean of the samples that carry its label, and one of them: (c, size) each.
+
+    A class that no sample carries gets the prior's centre, and NaN for the second.
+    """
+    mean = np.tile(prior.centre, (len(classes), 1)).astype(float)
+    one = np.full(mean.shape, np.nan)
+    for row, c in enumerate(classes):
+        own = drawn[answered == c]
+        if len(own):
+            mean[row], one[row] = own.mean(axis=0), own[0]
+    return mean, one
+
+
+def repulsion(directions: Array, kept: Array) -> Array:
+    """Return the unit push (m, size) away from the points that lost the label.
+
+    Args:
+        directions: (m, points, size) unit vectors.
+        kept: (m, points) whether the label was kept; at least one a row was not. Points inside have no say.
+    """
+    outside = (~kept)[:, :, None]
+    push = -(directions * outside).sum(axis=1)
+    return push / np.maximum(np.linalg.norm(push, axis=1, keepdims=True), 1e-12)
+
+
+def labels(view: View, prior: Prior, z: Array) -> Array:
+    """Return the class numbers (n,) that the target answers to latents (n, size)."""
+    return view.labels(pictures(prior, z)) if len(z) else np.empty(0, dtype=int)

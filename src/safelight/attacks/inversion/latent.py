@@ -33,8 +33,8 @@ class LatentInversion:
     How to lower it: train with differential privacy, keep the weights on the server, and answer with labels only.
 
     The blocks are those of Plug-and-Play attacks, on eigenfaces in place of a generative network. All classes and
-    restarts climb in one batch. Each step looks at a slightly different latent and latents stay as long as those of real
-    pictures: both keep noise that only the model understands out of the pictures.
+    restarts climb in one batch. Each step looks at a slightly different latent, and latents stay as long as those of
+    real pictures: both keep noise that only the model understands out of the pictures.
 
     Attributes:
         loss: identity loss to descend.
