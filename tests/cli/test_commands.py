@@ -183,3 +183,19 @@ def test_every_attack_is_listed_and_explained(capsys):
 def test_doctor_names_what_is_there(capsys):
     assert main(["doctor"]) == 0
     assert "torch" in capsys.readouterr().out
+
+
+def test_exit_codes_tell_incomplete_empty_and_accepted_apart(project):
+    from dataclasses import replace
+
+    import safelight as sl
+    from safelight.cli.audit import exit_code
+    from safelight.cli.build import build
+    from safelight.cli.config import read_config
+
+    built = build(read_config(Path("safelight.toml")))
+    report = sl.audit(built.target, built.splits, only="M001", accepted={"M001": "known"})
+    assert exit_code(report) == 0
+    assert exit_code(replace(report, incomplete="the server died")) == 3
+    empty = sl.audit(built.target, replace(built.splits, nonmembers=None), only="M002")
+    assert exit_code(empty) == 3

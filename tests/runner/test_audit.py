@@ -219,3 +219,11 @@ def test_accepted_findings_stay_visible(patient_splits):
     assert report.verdict is Verdict.LEAK
     assert {item.accepted for item in report.findings} == {"known"}
     report.require(sl.Policy())
+
+
+@pytest.mark.parametrize("labels", [np.array(["no", "yes"]), np.array([1, 2])])
+def test_labels_that_are_no_class_numbers_are_one_sentence(patient_splits, labels):
+    target = SklearnRecipe(TREE).fit(patient_splits.members, 0)
+    wrong = replace(patient_splits, members=patient_splits.members.relabelled(labels[patient_splits.members.y]))
+    with pytest.raises(InputError, match="must be class numbers from 0 to 1"):
+        sl.audit(target, wrong, only="M001")

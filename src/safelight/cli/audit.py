@@ -35,8 +35,9 @@ def audit(
     nonmembers: str | None = None,
     public: str | None = None,
     label: str | None = None,
-    sensitive: list[str] | None = None,
-    trusted: bool | None = None,
+    sensitive: Annotated[list[str] | None, Parameter(negative="")] = None,
+    split: Literal["random", "unknown"] | None = None,
+    trusted: Annotated[bool | None, Parameter(negative="")] = None,
     access: Level | None = None,
     budget: int | None = None,
     fail_on: Literal["leak", "unclear"] | None = None,
@@ -68,6 +69,7 @@ def audit(
         public: records of other people that an attacker may hold.
         label: column that a table model predicts.
         sensitive: column whose values are secrets; may be repeated.
+        split: "random" if members and nonmembers were drawn at random from one pool.
         trusted: open a pickle or joblib file, which can run code.
         access: what one answer of the model shows to the attacker.
         budget: queries that one attacker may send in one attack.
@@ -98,7 +100,8 @@ def audit(
     started = time.time()
     settings = _settings(model, config, {
         "target": {"trusted": trusted},
-        "data": {"members": data, "nonmembers": nonmembers, "public": public, "label": label, "sensitive": sensitive},
+        "data": {"members": data, "nonmembers": nonmembers, "public": public, "label": label, "sensitive": sensitive,
+                 "split": split},
         "threat": {"access": access, "queries": budget},
         "policy": {"fail_on": fail_on},
         "report": {"show_records": show_records or None},
@@ -131,10 +134,11 @@ def audit(
 
 
 def exit_code(report: Report) -> int:
-    """Return 3 for an incomplete or broken audit, 1 for findings that the policy does not allow, else 0."""
+    """Return 3 for an audit that is broken, incomplete or empty, 1 for findings that the policy forbids, else 0."""
     from safelight.verdict.finding import Status, Verdict
 
-    if report.verdict in (Verdict.BROKEN, Verdict.INCOMPLETE):
+    ran = any(finding.status is not Status.NOT_RUN for finding in report.findings)
+    if report.verdict is Verdict.BROKEN or report.incomplete or not ran:
         return 3
     fatal = {Status.LEAK} if report.policy["fail_on"] == "leak" else {Status.LEAK, Status.UNCLEAR}
     return int(any(finding.status in fatal and not finding.accepted for finding in report.findings))

@@ -5,11 +5,19 @@ from __future__ import annotations
 import shutil
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from safelight.errors import InputError
 
 
-def demo(out: Path = Path("safelight-demo"), *, only: str = "faces,survey", quiet: bool = False) -> int:
+def demo(
+    out: Path = Path("safelight-demo"),
+    *,
+    only: str = "faces,survey",
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
     """Copy the example audits to a folder, and run `safelight audit` on each.
 
     Args:

@@ -21,7 +21,7 @@ class Split(Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Records:
     """A group of labelled records.
 
@@ -58,11 +58,19 @@ class Records:
         if len(set(lengths.values())) > 1:
             seen = ", ".join(f"{name} has {length}" for name, length in lengths.items())
             raise InputError(f"A group of records needs one value a record everywhere, but {seen}; make them equal.")
+        if np.ndim(self.y) != 1:
+            raise InputError(
+                f"The labels y must be one row of values, and they have shape {np.shape(self.y)}; flatten them."
+            )
         numbers = self.x.select_dtypes("number").to_numpy(float) if self.is_table else self.x
         for name, values in (("x", numbers), ("y", self.y)):
             if np.issubdtype(np.asarray(values).dtype, np.number) and not np.isfinite(values).all():
                 bad = int((~np.isfinite(values)).sum())
                 raise InputError(f"{name} holds {bad} NaN or infinite value(s); drop or fill them before the audit.")
+
+    def __repr__(self) -> str:
+        kind = f"{self.x.shape[1]} columns" if self.is_table else f"images {self.x.shape[1:]}"
+        return f"Records({len(self)} records, {kind})"
 
     @property
     def is_table(self) -> bool:

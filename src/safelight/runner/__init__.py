@@ -40,8 +40,8 @@ def audit(
     recipe: Recipe | None = None,
     policy: Policy | None = None,
     seed: int = 0,
-    only: Sequence[str] = (),
-    skip: Sequence[str] = (),
+    only: str | Sequence[str] = (),
+    skip: str | Sequence[str] = (),
     profile: Profile = Profile.FAST,
     seconds: float | None = None,
     out: Path | None = None,
@@ -81,13 +81,14 @@ def audit(
         policy or Policy(),
         seed,
         profile,
-        tuple(only),
-        tuple(skip),
+        (only,) if isinstance(only, str) else tuple(only),
+        (skip,) if isinstance(skip, str) else tuple(skip),
         seconds,
         show_records,
         _store(out, resume),
         say,
     )
+    _check_labels(session)
     gate = _gate(session)
     plan = make_plan(session, gate)
     for line in plan.lines(session):
@@ -140,7 +141,7 @@ def _coins(session: Session, plan: Plan, runner: CoinRunner, judged: dict[str, J
         else:
             outcome = of_coins(pool.total(), per_run, plan.level, session.policy)
             judged[claim.name].coins(outcome, pool)
-    return rungs + null_rungs(runner, real, math.ceil(runs / 2))
+    return rungs + null_rungs(runner, real, math.ceil(runs / 3))
 
 
 def _given(given: Given, claim: Claim, plan: Plan, judged: dict[str, Judged]) -> list[Rung]:
@@ -165,6 +166,21 @@ def _planted_rung(claim: Claim, pool: Pool, p: float, seen: bool) -> Rung:
     return Rung(
         Role.PLANTED.value, claim.attack.code, total.right, total.guesses, total.k, p, seen, "" if seen else BLIND
     )
+
+
+def _check_labels(session: Session) -> None:
+    """Refuse labels that are no class numbers of the target."""
+    classes, splits = session.target.model.classes, session.splits
+    for name, group in (("members", splits.members), ("nonmembers", splits.nonmembers)):
+        if group is None or not classes or not len(group):
+            continue
+        whole = group.y.dtype.kind in "iu"
+        if not whole or group.y.min() < 0 or group.y.max() >= len(classes):
+            seen = str(group.y.max() if whole else group.y[0])
+            raise InputError(
+                f"The labels of the {name} must be class numbers from 0 to {len(classes) - 1}, in the order of the "
+                f"target's classes ({', '.join(classes[:4])}{', ...' if len(classes) > 4 else ''}), and one is {seen}."
+            )
 
 
 def _gate(session: Session) -> GateResult | None:

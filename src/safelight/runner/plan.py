@@ -87,7 +87,7 @@ class Plan:
         attacks = sorted({claim.attack.code for claim in self.tested})
         lines = [f"{len(attacks)} attacks ({', '.join(attacks)}), {len(self.tested)} claims"]
         for name, runs in self.runs.items():
-            lines.append(f"coins over {name}: {runs} trainings")
+            lines.append(f"coins over {name}: {runs} training{'s' if runs != 1 else ''}")
         limit = session.threat.queries
         lines.append(f"at most {limit:,} queries an attack" if limit else "no limit on queries")
         return lines

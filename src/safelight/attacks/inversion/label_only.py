@@ -24,7 +24,7 @@ class BoundaryRepulsion:
     """Rebuild one picture a class from labels alone: points that leave the class push the guess to its middle.
 
     What it shows: recognisable pictures of what the model takes for each class, though it tells no scores.
-    Who could do it: anyone who may ask the model and gets its answer's name.
+    Who could do it: anyone who may ask the model, gets its answer's name, and has some pictures of the same kind.
     How to lower it: limit queries, and train with differential privacy; hiding the scores is not enough.
 
     Random plausible pictures find each class; the mean of those that carry its label is the start, if it carries it,
@@ -47,7 +47,7 @@ class BoundaryRepulsion:
     needs: ClassVar[Access] = Access.LABEL
     knows: ClassVar[frozenset[Knows]] = frozenset({Knows.PUBLIC})
     answers: ClassVar[type] = WhatIsInside
-    source: ClassVar[str] = "Kahla et al. 2022, arXiv:2203.06580 (BREP-MI)"
+    source: ClassVar[str] = "Kahla et al. 2022, arXiv:2203.01925 (BREP-MI)"
     deep: ClassVar[bool] = False
 
     components: int = 100
@@ -131,6 +131,7 @@ def repulsion(directions: Array, kept: Array) -> Array:
     return push / np.maximum(np.linalg.norm(push, axis=1, keepdims=True), 1e-12)
 
 
-def labels(view: View, prior: Prior, z: Array) -> Array:
-    """Return the class numbers (n,) that the target answers to latents (n, size)."""
-    return view.labels(pictures(prior, z)) if len(z) else np.empty(0, dtype=int)
+def labels(view: View, prior: Prior, z: Array, batch: int = 512) -> Array:
+    """Return the class numbers (n,) that the target answers to latents (n, size); `batch` pictures at a time."""
+    parts = [view.labels(pictures(prior, z[start : start + batch])) for start in range(0, len(z), batch)]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=int)

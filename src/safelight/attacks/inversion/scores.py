@@ -39,7 +39,7 @@ class ScoreInversion:
     """Rebuild one picture a class from class scores alone, within what public pictures of other people look like.
 
     What it shows: recognisable pictures of what the model takes for each class, through its API.
-    Who could do it: anyone who may ask the model and gets class scores.
+    Who could do it: anyone who may ask the model, gets class scores, and has some pictures of the same kind.
     How to lower it: answer with labels only, limit queries, and train with differential privacy.
 
     A linear model of the target, fitted to a few random pictures, gives the starts: every answer holds the scores of

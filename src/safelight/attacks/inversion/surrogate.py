@@ -10,6 +10,7 @@ from numpy import ndarray as Array
 from numpy.random import Generator
 
 from safelight.attacks.inversion.ascend import ascend, need_torch
+from safelight.attacks.inversion.label_only import labels
 from safelight.attacks.inversion.losses import Loss
 from safelight.attacks.inversion.scores import pictures
 from safelight.errors import BudgetSpent
@@ -28,7 +29,7 @@ class SurrogateInversion:
     """Rebuild one picture a class from a surrogate that was trained on the model's answers.
 
     What it shows: how far a model can be inverted by who only asks it for labels, all questions sent beforehand.
-    Who could do it: anyone who may ask the model and gets its answer's name.
+    Who could do it: anyone who may ask the model, gets its answer's name, and has some pictures of the same kind.
     How to lower it: limit queries, and train with differential privacy; hiding the scores is not enough.
 
     All queries are random plausible pictures, so nothing in their order gives the attack away. Several surrogates, each
@@ -80,8 +81,8 @@ class SurrogateInversion:
         if whole < 1:
             raise BudgetSpent("The query budget is empty; this attack needs at least 1 query.")
         z = prior.start(whole, rng)
-        labels = view.labels(prior.decode(z).astype(np.float32))
-        stand_ins = [self._train(prior, z, labels, len(view.classes), rng) for _ in range(self.surrogates)]
+        answered = labels(view, prior, z)
+        stand_ins = [self._train(prior, z, answered, len(view.classes), rng) for _ in range(self.surrogates)]
         classes = torch.as_tensor(wanted, dtype=torch.int64)
 
         def logits(place: Tensor) -> Tensor:
@@ -99,7 +100,7 @@ class SurrogateInversion:
         view.keep(answer)
         return answer
 
-    def _train(self, prior: Prior, z: Array, labels: Array, classes: int, rng: Generator) -> nn.Module:
+    def _train(self, prior: Prior, z: Array, answered: Array, classes: int, rng: Generator) -> nn.Module:
         """Return one surrogate: latents (n, size) to logits (n, classes), trained by cross-entropy."""
         import torch
         from torch import nn
@@ -108,7 +109,7 @@ class SurrogateInversion:
             torch.manual_seed(int(rng.integers(2**31)))
             layers = [nn.Linear(prior.size, self.hidden), nn.ReLU()] if self.hidden else []
             net = nn.Sequential(*layers, nn.Linear(self.hidden or prior.size, classes))
-        x, y = torch.as_tensor(z, dtype=torch.float32), torch.as_tensor(np.asarray(labels, dtype=int))
+        x, y = torch.as_tensor(z, dtype=torch.float32), torch.as_tensor(np.asarray(answered, dtype=int))
         walk = torch.optim.Adam(net.parameters(), lr=0.01, weight_decay=1e-4)
         for _ in range(self.epochs):
             for rows in np.array_split(rng.permutation(len(x)), max(1, len(x) // 256)):
