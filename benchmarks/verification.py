@@ -109,7 +109,6 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "M002": lambda: membership("M002 RMIA"),
     "V001": lambda: inversion("V001", {"softmax": 0.9, "mlp": 0.9}),
     "V002": lambda: inversion("V002", {"softmax": 0.9, "cnn": 0.85}),
-    "V003": lambda: inversion("V003", {"cnn_batchnorm": 0.6}),
     "V004": lambda: inversion("V004", {"softmax": 0.8}, queries=1000),
     "V005": lambda: inversion("V005", {"softmax": 0.6}, queries=1100),
     "V006": lambda: inversion("V006", {"softmax": 0.6}, queries=1100),

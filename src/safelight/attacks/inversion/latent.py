@@ -14,7 +14,6 @@ from safelight.attacks.inversion.augment import GENTLE
 from safelight.attacks.inversion.budget import rounds
 from safelight.attacks.inversion.losses import Loss, probability
 from safelight.attacks.inversion.select import best_starts, steadiest
-from safelight.attacks.inversion.statistics import heard, last_layer, plausible_features
 from safelight.evidence import Reconstructions, WhatIsInside
 from safelight.priors.base import Prior, public_images
 from safelight.priors.pca import Pca
@@ -22,7 +21,7 @@ from safelight.targets.base import View
 from safelight.threat import Access, Knows
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,6 @@ class LatentInversion:
         samples: random pictures of the prior that are scored to choose the starts; 0 starts at the mean picture.
         restarts: starts a class (>= 1).
         views: random views of each picture that a step looks at; 0 for the picture itself.
-        features: weight of the distance to penultimate features of public pictures; above 0 it needs the weights.
         looks: heavily changed views by which the best restart is chosen, where there are several.
     """
 
@@ -68,7 +66,6 @@ class LatentInversion:
     samples: int = 0
     restarts: int = 1
     views: int = 0
-    features: float = 0.0
     looks: int = 20
 
     def run(self, view: View, question: WhatIsInside, rng: Generator) -> Reconstructions:
@@ -92,33 +89,20 @@ class LatentInversion:
         looks = self.looks if self.restarts > 1 and self._left(view, len(classes), self.looks) >= 1 else 0
         steps = rounds(view, len(classes) * max(1, self.views), self._left(view, len(classes), looks))
         sure = torch.empty(0)
-        layers = [last_layer(view.module())] if self.features else []
-        goal = self._features(view, layers, len(classes), rng) if layers else 0.0
 
         def objective(z: Tensor) -> Tensor:
             nonlocal sure
-            inputs.clear()
             around = torch.as_tensor(rng.standard_normal(z.shape), dtype=z.dtype)
             x = prior.decode(z + self.noise * around)
             seen = [view.differentiable(GENTLE.of(x, rng)) for _ in range(self.views)] or [view.differentiable(x)]
             sure = torch.stack([probability(logits, classes) for logits in seen]).mean(0)
-            apart = sum(((given - goal) ** 2).mean(1) for given in inputs) * self.features / len(seen)
-            return -torch.stack([self.loss(logits, classes) for logits in seen]).mean(0) - apart
+            return -torch.stack([self.loss(logits, classes) for logits in seen]).mean(0)
 
-        with heard(layers) as inputs:
-            z, _ = ascend(objective, torch.as_tensor(starts, dtype=torch.float32), steps, self.rate, prior.confine)
+        z, _ = ascend(objective, torch.as_tensor(starts, dtype=torch.float32), steps, self.rate, prior.confine)
         x = prior.decode(z)
         trust = steadiest(view, x, classes, looks, rng) if looks else sure.double().numpy()
         best = trust.reshape(-1, self.restarts).argmax(axis=1) + np.arange(len(wanted)) * self.restarts
         return Reconstructions(x.numpy()[best], wanted, trust[best])
-
-    def _features(self, view: View, layers: list[nn.Module], rows: int, rng: Generator) -> Tensor:
-        """Return the penultimate features (rows, size) that each picture is drawn to."""
-        import torch
-
-        with heard(layers) as inputs, torch.no_grad():
-            view.differentiable(torch.as_tensor(public_images(view)))
-        return torch.as_tensor(plausible_features(inputs[0].double().numpy(), rows, rng), dtype=torch.float32)
 
     def _starts(self, prior: Prior, view: View, wanted: Array, rng: Generator) -> Array:
         """Return latents (classes * restarts, size): the centre, random ones, or the best of `samples`."""
