@@ -45,7 +45,7 @@ proof: .venv/ready  ## One row a method: planted leak, null, verification figure
 	$(BIN)/python benchmarks/proof.py
 
 bench: .venv/ready .venv-peers/ready  ## The figures of the README and docs, beside what they are compared with.
-	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+	for script in benchmarks/bench_*.py benchmarks/attribute_coins.py benchmarks/membership_reference.py; do $(BIN)/python $$script || exit 1; done
 
 nightly: .venv/ready proof bench  ## Everything that takes long.
 	$(BIN)/safelight demo --only digits

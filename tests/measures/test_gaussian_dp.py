@@ -70,6 +70,7 @@ def test_more_mu_is_more_epsilon(mu: float, more: float, delta: float) -> None:
 
 def test_the_ends() -> None:
     assert epsilon_of_mu(0.0, 0.0) == 0.0
+    assert epsilon_of_mu(5e-324, 1e-5) == 0.0
     assert epsilon_of_mu(1.0, 0.0) == math.inf
     assert epsilon_of_mu(math.inf, 1e-5) == math.inf
     assert epsilon_of_mu(5.0, 1.0) == 0.0

@@ -53,7 +53,8 @@ def epsilon_of_mu(mu: float, delta: float) -> float:
     """
     _check("mu", mu)
     _check("delta", delta, 1.0)
-    if mu == 0.0 or delta == 1.0:
+    # delta(0) = 2 Phi(mu / 2) - 1 is at most mu / sqrt(2 pi): said here, where a tiny mu would underflow below.
+    if delta == 1.0 or mu / math.sqrt(2.0 * math.pi) <= delta:
         return 0.0
     if delta == 0.0 or math.isinf(mu):
         return math.inf
