@@ -1,11 +1,16 @@
 """Small real data that several tests share."""
 
+import hypothesis
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer, load_digits
 
 from safelight.data.records import Records, Split, Splits
+
+# The same examples in every run: a failure is then seen by whoever runs the tests next.
+hypothesis.settings.register_profile("fixed", derandomize=True, database=None)
+hypothesis.settings.load_profile("fixed")
 
 
 @pytest.fixture(scope="session")
