@@ -1,6 +1,6 @@
 """V001 beside ART's MIFace: all 40 ORL people, softmax and MLP, one run, the same held-out rank-1 as goal.
 
-ART runs in .venv-peers (SAFELIGHT_PEERS_PYTHON names another one). The ratio is the CPU time of ART's fastest setting
+ART runs in .venv-peers (PEERS_PYTHON names another one). The ratio is the CPU time of ART's fastest setting
 that comes to within one person of V001's rank-1, or else of its best setting, over V001's. Goal: at least 20.
 """
 
@@ -27,7 +27,7 @@ from safelight.threat import Access, ThreatModel
 
 PEOPLE = np.arange(40)
 HERE = Path(__file__).parent
-PYTHON = os.environ.get("SAFELIGHT_PEERS_PYTHON", str(HERE.parent / ".venv-peers/bin/python"))
+PYTHON = os.environ.get("PEERS_PYTHON", str(HERE.parent / ".venv-peers/bin/python"))
 
 
 def rank1(pictures: np.ndarray, held_out: Records) -> float:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from safelight.attacks.base import all_attacks
+from safelight.attacks.configure import configured
 from safelight.cli import COMMANDS
 from safelight.cli.config import TABLES, AcceptedEntry, parse_config
 from safelight.errors import InputError, did_you_mean
@@ -203,7 +204,9 @@ def _settings_files(name: str, text: str) -> Iterator[str]:
             document = tomllib.loads(block.content)
             document = document.get("tool", {}).get("safelight", document)
             if "project" not in document:
-                parse_config({**SMALLEST, **document}, Path(), where)
+                parsed = parse_config({**SMALLEST, **document}, Path(), where)
+                for code, values in parsed.attacks.items():
+                    configured(code, values)
         except (tomllib.TOMLDecodeError, InputError) as error:
             yield f"{where}: {error}"
 

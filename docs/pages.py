@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from safelight.attacks.base import Attack, all_attacks, paragraph
+from safelight.attacks.configure import meanings
 from safelight.evidence import WhatIsInside, WhichValue, WhoWasIn
 
 FAMILIES = {
@@ -69,7 +70,11 @@ def _page(attack: type[Attack]) -> str:
     lines += ["## How it works", "", *rest] if rest else []
     settings = _settings(attack)
     if settings:
-        lines += ["## Settings", "", "An audit uses these values and writes them into its report.", ""]
+        lines += ["## Settings", ""]
+        lines += [
+            f"An audit uses these values and writes them into its report; `[attacks.{attack.code}]` changes them.",
+            "",
+        ]
         lines += ["| setting | value | meaning |", "|---|---|---|", *settings, ""]
     lines += ["## Run it alone", "", "```sh", f"safelight audit --only {attack.code}", "```", ""]
     return "\n".join(lines) + "\n[All attacks](index.md)\n"
@@ -106,26 +111,11 @@ def _rest(attack: type[Attack]) -> list[str]:
 
 
 def _settings(attack: type[Attack]) -> list[str]:
-    meanings = _attributes(attack)
+    explained = meanings(attack)
     return [
-        f"| `{item.name}` | `{_plain(item.default)}` | {_safe(meanings.get(item.name, '')).replace('|', '&#124;')} |"
+        f"| `{item.name}` | `{_plain(item.default)}` | {_safe(explained.get(item.name, '')).replace('|', '&#124;')} |"
         for item in fields(attack)  # type: ignore[arg-type]
     ]
-
-
-def _attributes(attack: type[Attack]) -> dict[str, str]:
-    """Return what the docstring says of each setting."""
-    block = (inspect.getdoc(attack) or "").partition("\n\nAttributes:\n")[2]
-    found: dict[str, str] = {}
-    names: list[str] = []
-    for line in block.splitlines():
-        start = re.match(r" {4}([a-z_]+(?:, [a-z_]+)*): (.*)", line)
-        if start:
-            names = start[1].split(", ")
-            found |= dict.fromkeys(names, start[2])
-        elif line.startswith(" " * 8):
-            found |= {name: f"{found[name]} {line.strip()}" for name in names}
-    return found
 
 
 def _plain(value: Any) -> str:

@@ -77,6 +77,35 @@ def test_flags_win_over_the_environment_and_the_environment_over_the_file(projec
     assert json.loads(capsys.readouterr().out)["threat"]["queries"] == 800
 
 
+def test_a_misspelt_variable_is_one_sentence(project, capsys, monkeypatch):
+    monkeypatch.setenv("SAFELIGHT_CACHE", "elsewhere")
+    assert main(["audit", "--only", "M001", "--quiet"]) == 1
+    monkeypatch.setenv("SAFELIGHT_THREAD_QUERIES", "900")
+    capsys.readouterr()
+    assert "SAFELIGHT_THREAD_QUERIES names no table" in fails(capsys, ["audit", "--quiet"])
+    monkeypatch.delenv("SAFELIGHT_THREAD_QUERIES")
+    monkeypatch.setenv("SAFELIGHT_THREAT_QUERYS", "900")
+    assert "Did you mean 'queries'?" in fails(capsys, ["audit", "--quiet"])
+
+
+def test_settings_of_an_attack_reach_the_audit_and_the_report(project, capsys):
+    (project / "safelight.toml").write_text(
+        SETTINGS + "[attacks.A002]\nsmoothing = 1\n[attacks.M001]\nsmallest = 0.5\n"
+    )
+    main(["audit", "--only", "M001", "--quiet", "--json"])
+    document = json.loads(capsys.readouterr().out)
+    assert document["settings"]["M001"] == {"smallest": 0.5}
+    (project / "safelight.toml").write_text(SETTINGS + "[attacks.M001]\nsmalest = 0.5\n")
+    assert "Did you mean 'smallest'?" in fails(capsys, ["audit", "--quiet"])
+    (project / "safelight.toml").write_text(SETTINGS + "[attacks]\nM001 = 3\n")
+    assert "write tables such as [attacks.V002]" in fails(capsys, ["audit", "--quiet"])
+
+
+def test_a_command_explains_its_flags_and_exit_codes(capsys):
+    main(["audit", "--help"])
+    assert "Exit codes: 0 nothing above the" in capsys.readouterr().out
+
+
 def test_a_report_is_drawn_again_without_an_attack(project, capsys):
     main(["audit", "--only", "M001", "--quiet"])
     page = (project / "safelight-report" / "report.html").read_bytes()

@@ -9,9 +9,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.stats import beta, binom
 
+from safelight.data.gate import GateResult
 from safelight.evidence import Role
 from safelight.measures.base import Measurement
-from safelight.report.model import AtRisk, Curve, Gate, Likeness, Pictures, Report, Roc, Rung, Skipped
+from safelight.report.model import AtRisk, Curve, Likeness, Pictures, Report, Roc, Rung, Skipped
 from safelight.threat import Access, Knows, ThreatModel
 from safelight.verdict.finding import Finding, Status, Verdict
 
@@ -174,7 +175,7 @@ def table_leak() -> Report:
             Rung("untrained", "A002", 0, 0, 2, None, None, "a forest has no untrained weights"),
             Rung("planted", "A002", 100, 100, 2, 1e-30, True),
         ),
-        gate=Gate(0.507, 0.31, 0.54, True, "nothing tells the groups apart"),
+        gate=GateResult(0.507, 0.31, 0.54, True, "nothing tells the groups apart"),
         curves=(Curve("A002", (1, 2, 5, 10, 20), (70, 81, 92, 96, 98), 100, 2),),
         rocs=(_roc(),),
         at_risk=tuple(AtRisk(f"row-{number}", "M001", 9.0 - number / 3, 0.001 * number) for number in range(1, 26)),
@@ -310,7 +311,7 @@ def faces_leak(nearest: bool = True) -> Report:
             Rung("coins redrawn", "V002", 33, 60, 2, 0.26, True),
             Rung("planted", "V002", 60, 60, 2, 1e-18, True),
         ),
-        gate=Gate(0.52, 0.2, 0.61, True, "nothing tells the groups apart"),
+        gate=GateResult(0.52, 0.2, 0.61, True, "nothing tells the groups apart"),
         curves=(
             Curve("V004", (1, 3, 10, 30, 100, 300), (9, 10, 11, 12, 14, 14), 20, 2),
             Curve("V002", (1, 5, 10, 25, 50, 100), (31, 40, 49, 55, 57, 58), 60, 2),

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 import report_samples as samples
 
+from safelight.data.gate import GateResult
 from safelight.evidence import Role
 from safelight.measures.base import Measurement
 from safelight.report import captions, checks
-from safelight.report.model import AtRisk, Curve, Gate, Likeness, Roc, Rung
+from safelight.report.model import AtRisk, Curve, Likeness, Roc, Rung
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_the_ladder_counts_what_held_and_what_is_missing() -> None:
 
 
 def test_the_gate_says_whether_the_split_can_be_trusted() -> None:
-    passed = Gate(0.507, 0.31, 0.54, True, "nothing tells them apart")
+    passed = GateResult(0.507, 0.31, 0.54, True, "nothing tells them apart")
     assert checks.gate(passed) == (
         "Without the model, members and nonmembers could not be told apart (AUC 0.51, where 0.5 is luck; luck alone "
         "does as well in about 31 in 100; a difference of AUC 0.54 would have been seen)."

@@ -97,7 +97,9 @@ def test_an_auc_carries_the_claim_where_no_member_is_recognised() -> None:
     auc = Measurement("auc", 0.724, 0.68, 0.77, None, 0.5)
     blind = Measurement("tpr_at_fpr_0.01", 0.01, 0.003, 0.025, 1 / 400, 0.01)
     assert numbers.headline_number(with_numbers(samples.membership(), auc, blind))[0] == "72 in 100"
+    assert "picks the right one in 72 in 100" in claims.numbers(with_numbers(samples.membership(), auc, blind))[0]
     seeing = replace(blind, value=0.19, low=0.15)
+    assert "recognises 19 in 100" in claims.numbers(with_numbers(samples.membership(), auc, seeing))[0]
     assert numbers.headline_number(with_numbers(samples.membership(), auc, seeing))[0] == "19 in 100"
 
 

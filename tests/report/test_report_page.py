@@ -247,6 +247,7 @@ def test_the_notebook_fragment_is_small_and_says_the_same(name: str) -> None:
     assert "<script" not in text
     assert opening(report).headline in " ".join(read.words)
     assert repr(report) == str(report)
+    assert report._repr_mimebundle_() == {"text/html": text, "text/plain": str(report)}
 
 
 def test_what_does_not_fit_into_a_notebook_is_left_to_the_page() -> None:

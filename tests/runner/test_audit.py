@@ -13,6 +13,7 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
 import safelight as sl
+from safelight.attacks.membership.loss import LossThreshold
 from safelight.errors import InputError, TargetFailed
 from safelight.recipes.function import FunctionRecipe
 from safelight.recipes.sklearn import SklearnRecipe
@@ -53,6 +54,24 @@ def test_a_constant_model_leaks_nothing(patient_splits):
     )
     assert all(item.status is not Status.LEAK for item in report.findings)
     assert coins(report, "A002").status in (Status.NONE, Status.UNCLEAR)
+
+
+def test_attacks_with_settings_of_their_own_stand_in_for_the_defaults(patient_splits):
+    recipe = SklearnRecipe(TREE)
+    target = recipe.fit(patient_splits.members, 0)
+    report = sl.audit(target, patient_splits, SCORES, only="M001", tuned=[LossThreshold(smallest=1.0)])
+    assert report.settings["M001"] == {"smallest": 1.0}
+    plain = sl.audit(target, patient_splits, SCORES, only="M001")
+    assert on_model(report, "M001").number("auc") != on_model(plain, "M001").number("auc")
+    with pytest.raises(InputError, match="smallest is -1"):
+        sl.audit(target, patient_splits, SCORES, tuned=[LossThreshold(smallest=-1)])
+
+    @dataclass(frozen=True)
+    class Other(LossThreshold):
+        """Not the attack that is found as M001."""
+
+    with pytest.raises(InputError, match="Other is not the attack"):
+        sl.audit(target, patient_splits, SCORES, tuned=[Other()])
 
 
 def test_a_model_that_never_saw_the_data_stays_at_chance(patient_splits):

@@ -1,6 +1,6 @@
 """Real servers on loopback: MLServer for the Open Inference Protocol, and MLflow's scoring server.
 
-They live in an environment of their own, which `make servers` makes; SAFELIGHT_SERVERS_PYTHON names another one.
+They live in an environment of their own, which `make servers` makes; SERVERS_PYTHON names another one.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from safelight.threat import Access, ThreatModel
 pytestmark = pytest.mark.servers
 
 HERE = Path(__file__).parent
-PYTHON = Path(os.environ.get("SAFELIGHT_SERVERS_PYTHON", HERE.parents[1] / ".venv-servers/bin/python"))
+PYTHON = Path(os.environ.get("SERVERS_PYTHON", HERE.parents[1] / ".venv-servers/bin/python"))
 SCORES = ThreatModel(Access.SCORES)
 PIXELS = Images((1, 8, 8), 0.0, 16.0)
 
@@ -147,7 +147,7 @@ def mlflow_server(folder: Path, models: Mapping[str, tuple[Any, str]]) -> Iterat
 @contextmanager
 def running(argv: list[str], ready: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server until the block ends, in a process group of its own, so that nothing is left behind."""
-    assert PYTHON.is_file(), f"{PYTHON} is missing: run `make servers`, or name it in SAFELIGHT_SERVERS_PYTHON"
+    assert PYTHON.is_file(), f"{PYTHON} is missing: run `make servers`, or name it in SERVERS_PYTHON"
     quiet = {"OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONDONTWRITEBYTECODE": "1"}
     silent = subprocess.DEVNULL
     server = subprocess.Popen(argv, env={**os.environ, **quiet}, stdout=silent, stderr=silent, start_new_session=True)

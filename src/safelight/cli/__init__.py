@@ -32,10 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         exit_on_error=False,
         print_error=True,
     )
+    words = list(sys.argv[1:] if arguments is None else arguments)
     for name, text in COMMANDS.items():
-        app.command(f"safelight.cli.{name}:{name}", name=name, help=text)
+        # The list shows one line a command and imports none of them; a command itself speaks by its docstring.
+        app.command(f"safelight.cli.{name}:{name}", name=name, help=None if words[:1] == [name] else text)
     try:
-        code = app(arguments if arguments is None else list(arguments))
+        code = app(words)
     except cyclopts.CycloptsError:
         return 2
     except SafelightError as error:

@@ -115,7 +115,7 @@ def audit(
         warnings.simplefilter("always", UserWarning)
         report = run_audit(
             built.target, built.splits, built.threat, recipe=built.recipe, policy=built.policy, seed=seed,
-            only=_words(only), skip=_words(skip), seconds=budget_seconds,
+            only=_words(only), skip=_words(skip), tuned=built.tuned, seconds=budget_seconds,
             profile=Profile.DEEP if deep else Profile.FAST,
             out=out, resume=resume, show_records=settings.report.show_records, accepted=_accepted(settings),
             hashes=built.hashes, say=say,
@@ -166,14 +166,25 @@ def _environment(tables: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Read SAFELIGHT_TABLE_KEY=value; values are TOML (2000, true, ["a"]), or else plain words."""
     import tomllib
 
+    from safelight.errors import did_you_mean
+
+    known = [table.upper() for table in tables]
     found: dict[str, dict[str, Any]] = {}
     for name, value in os.environ.items():
-        parts = name.lower().split("_", 2)
-        if len(parts) == 3 and parts[0] == "safelight" and parts[1] in tables:
-            try:
-                found.setdefault(parts[1], {})[parts[2]] = tomllib.loads(f"v = {value}")["v"]
-            except tomllib.TOMLDecodeError:
-                found.setdefault(parts[1], {})[parts[2]] = value
+        prefix, _, rest = name.partition("SAFELIGHT_")
+        table, _, key = rest.partition("_")
+        if prefix or not key:
+            continue
+        if table not in known:
+            raise InputError(
+                f"The variable {name} names no table of settings; use SAFELIGHT_TABLE_KEY with one of "
+                f"{', '.join(known)}.{did_you_mean(table, known)}"
+            )
+        try:
+            content = tomllib.loads(f"v = {value}")["v"]
+        except tomllib.TOMLDecodeError:
+            content = value
+        found.setdefault(table.lower(), {})[key.lower()] = content
     return found
 
 

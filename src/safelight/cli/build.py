@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from safelight.attacks.base import Attack
+from safelight.attacks.configure import configured
 from safelight.cli.config import Config, DataTable
 from safelight.data.functions import is_function, load_function, load_records
 from safelight.data.images import load_images
@@ -35,6 +37,7 @@ class Built:
     recipe: Recipe | None
     policy: Policy
     hashes: dict[str, str]
+    tuned: tuple[Attack, ...]
 
 
 def build(config: Config, may_test: bool = False) -> Built:
@@ -63,8 +66,9 @@ def build(config: Config, may_test: bool = False) -> Built:
         knows=frozenset(_known(word) for word in config.threat.knows),
     )
     policy = Policy(config.policy.fail_on, config.policy.alpha, config.policy.tolerate, config.policy.look_for)
+    tuned = tuple(configured(code, values) for code, values in config.attacks.items())
     recipe = _recipe(config, inputs if isinstance(inputs, Images) else None)
-    return Built(target, splits, threat, recipe, policy, _hashes(config))
+    return Built(target, splits, threat, recipe, policy, _hashes(config), tuned)
 
 
 def _target(config: Config, inputs: Images | Table, classes: tuple[str, ...], may_test: bool) -> Target:

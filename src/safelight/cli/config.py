@@ -116,7 +116,12 @@ class AcceptedEntry:
 
 @dataclass(frozen=True)
 class Config:
-    """A whole safelight.toml; `folder` is where its relative paths start."""
+    """A whole safelight.toml.
+
+    Attributes:
+        folder: where its relative paths start.
+        attacks: [attacks.CODE], settings of single attacks; checked when the attacks are made.
+    """
 
     target: TargetTable
     data: DataTable
@@ -126,6 +131,7 @@ class Config:
     policy: PolicyTable = field(default_factory=PolicyTable)
     report: ReportTable = field(default_factory=ReportTable)
     accepted: tuple[AcceptedEntry, ...] = ()
+    attacks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 TABLES = {
@@ -166,7 +172,7 @@ def parse_config(
     document: Mapping[str, Any], folder: Path, where: str, changes: Mapping[str, Mapping[str, Any]] | None = None
 ) -> Config:
     """Turn a parsed TOML document into settings; see `read_config`."""
-    known = [*TABLES, "accepted"]
+    known = [*TABLES, "accepted", "attacks"]
     for key in document:
         if key not in known:
             raise InputError(f"{where} has an unknown table [{key}].{did_you_mean(key, known)}")
@@ -176,7 +182,11 @@ def parse_config(
         if content or name in ("target", "data"):
             tables[name] = _table(kind, content, f"{where}, [{name}]")
     accepted = tuple(_table(AcceptedEntry, entry, f"{where}, [[accepted]]") for entry in document.get("accepted", []))
-    return Config(folder=folder, accepted=accepted, **tables)
+    attacks = document.get("attacks", {})
+    for values in attacks.values() if isinstance(attacks, dict) else [attacks]:
+        if not isinstance(values, dict):
+            raise InputError(f"{where}, [attacks] holds {values!r}; write tables such as [attacks.V002] in it.")
+    return Config(folder=folder, accepted=accepted, attacks=attacks, **tables)
 
 
 def _table(kind: type, content: Mapping[str, Any], where: str) -> Any:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from statistics import fmean
 
+from safelight.data.gate import GateResult
 from safelight.evidence import Role
 from safelight.report import plain
-from safelight.report.model import Gate, Likeness, Report, Rung
+from safelight.report.model import Likeness, Report, Rung
 from safelight.verdict.finding import Status
 
 _RUNGS: dict[str, str] = {
@@ -65,7 +66,7 @@ def nulls(report: Report) -> str:
     return f"Where nothing can leak, the attacks stayed at chance in {good} of {plain.several(len(done), 'check')}."
 
 
-def gate(gate: Gate | None) -> str:
+def gate(gate: GateResult | None) -> str:
     """Say whether members and nonmembers can be told apart without the model."""
     if gate is None or gate.passed is None:
         return plain.sentence(f"Not tested: {gate.reason}" if gate is not None else "Not tested in this audit")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from safelight.report import plain
-from safelight.report.numbers import NOUN, NOUNS, at_false_alarms, coins_of, control_of_pictures, value
+from safelight.report.numbers import NOUN, NOUNS, at_false_alarms, carrying, coins_of, control_of_pictures, value
 from safelight.threat import Access, Knows, ThreatModel
 from safelight.verdict.finding import Finding, Status
 from safelight.verdict.levels import LOOK_FOR_FPR, LOOK_FOR_TPR
@@ -61,9 +61,12 @@ def opening(finding: Finding) -> str:
 
 
 def numbers(finding: Finding) -> list[str]:
-    """Say each number that carries the claim, one sentence a number."""
+    """Say each number of the claim, one sentence a number; the one that carries it comes first."""
     said = [_coins(finding), _recognised_members(finding), pictures(finding)]
     said += [_gain(finding), _pairs(finding), _shift(finding), _balanced(finding)]
+    carrier = carrying(finding)
+    if carrier is not None and carrier.name == "auc":
+        said.insert(0, said.pop(4))
     return [text for text in said if text]
 
 

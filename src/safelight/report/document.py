@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from safelight.data.gate import GateResult
 from safelight.errors import InputError
 from safelight.evidence import Role
 from safelight.measures.base import Measurement
-from safelight.report.model import AtRisk, Curve, Gate, Likeness, Report, Roc, Rung, Skipped
+from safelight.report.model import AtRisk, Curve, Likeness, Report, Roc, Rung, Skipped
 from safelight.report.pictures import read_pictures
 from safelight.threat import Access, Knows, Observes, ThreatModel
 from safelight.verdict.finding import Finding, Status, Verdict
@@ -90,7 +91,7 @@ def _report(document: Mapping[str, Any], folder: Path) -> Report:
         "findings": tuple(_finding(item) for item in document["findings"]),
         "threat": _threat(document["threat"]),
         "ladder": tuple(Rung(**item) for item in document["ladder"]),
-        "gate": None if document["gate"] is None else Gate(**document["gate"]),
+        "gate": None if document["gate"] is None else GateResult(**document["gate"]),
         "curves": tuple(Curve(**_tupled(item)) for item in document["curves"]),
         "rocs": tuple(Roc(**_tupled(item)) for item in document["rocs"]),
         "at_risk": tuple(AtRisk(**item) for item in document["at_risk"]),

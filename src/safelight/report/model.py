@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy import ndarray as Array
 
+from safelight.data.gate import GateResult
 from safelight.errors import InputError
 from safelight.measures.base import Measurement
 from safelight.threat import ThreatModel
@@ -44,25 +45,6 @@ class Rung:
     p: float | None
     ok: bool | None
     reason: str = ""
-
-
-@dataclass(frozen=True)
-class Gate:
-    """The blind gate: can members be told from nonmembers without the model?
-
-    Attributes:
-        auc: of a classifier that never saw the model; None when it could not run.
-        p: one-sided permutation p.
-        detectable: the smallest AUC that it could have seen.
-        passed: None when it could not run.
-        reason: one sentence.
-    """
-
-    auc: float | None
-    p: float | None
-    detectable: float | None
-    passed: bool | None
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -173,7 +155,8 @@ class Report:
         policy: fail_on, alpha, tolerate, look_for.
         claims: size of the family that p-values are corrected for.
         seed: of the audit.
-        ladder, gate, curves, rocs, at_risk, pictures, likeness, skipped: see there.
+        gate: the blind gate's result; None without nonmembers.
+        ladder, curves, rocs, at_risk, pictures, likeness, skipped: see there.
         rows: per attack code, rows to show side by side (such as members, nonmembers, imputation) with their numbers.
         earlier: audits made before of the same model and data.
         versions: of Safelight and the packages that matter.
@@ -195,7 +178,7 @@ class Report:
     claims: int
     seed: int
     ladder: tuple[Rung, ...] = ()
-    gate: Gate | None = None
+    gate: GateResult | None = None
     curves: tuple[Curve, ...] = ()
     rocs: tuple[Roc, ...] = ()
     at_risk: tuple[AtRisk, ...] = ()
@@ -259,3 +242,7 @@ class Report:
         from safelight.report.notebook import fragment
 
         return fragment(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Return what a notebook keeps: the pieces of the page, and the same in words where HTML is not shown."""
+        return {"text/plain": str(self), "text/html": self._repr_html_()}

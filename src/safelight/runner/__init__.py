@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from safelight.attacks.base import Attack, all_attacks
+from safelight.attacks.configure import check
 from safelight.data.gate import GateResult, blind_gate
 from safelight.data.records import Splits
 from safelight.errors import InputError, TargetFailed
@@ -42,6 +44,7 @@ def audit(
     seed: int = 0,
     only: str | Sequence[str] = (),
     skip: str | Sequence[str] = (),
+    tuned: Sequence[Attack] = (),
     profile: Profile = Profile.FAST,
     seconds: float | None = None,
     out: Path | None = None,
@@ -61,6 +64,7 @@ def audit(
         policy: what the owner accepts.
         seed: the same seed gives the same report.
         only, skip: beginnings of attack codes, such as "V" or "M001".
+        tuned: attacks with settings of your own, which stand in for the defaults of the same code.
         profile: FAST, or DEEP for attacks and controls that take long.
         seconds: time budget for each kind of coin runs; fewer runs mean less power, and the report says so.
         out: folder for evidence; kept in memory when left out.
@@ -83,6 +87,7 @@ def audit(
         profile,
         (only,) if isinstance(only, str) else tuple(only),
         (skip,) if isinstance(skip, str) else tuple(skip),
+        _tuned(tuned),
         seconds,
         show_records,
         _store(out, resume),
@@ -166,6 +171,14 @@ def _planted_rung(claim: Claim, pool: Pool, p: float, seen: bool) -> Rung:
     return Rung(
         Role.PLANTED.value, claim.attack.code, total.right, total.guesses, total.k, p, seen, "" if seen else BLIND
     )
+
+
+def _tuned(attacks: Sequence[Attack]) -> dict[str, Attack]:
+    for attack in attacks:
+        check(attack)
+        if all_attacks().get(attack.code) is not type(attack):
+            raise InputError(f"{type(attack).__name__} is not the attack that is found as {attack.code}.")
+    return {attack.code: attack for attack in attacks}
 
 
 def _check_labels(session: Session) -> None:

@@ -17,7 +17,7 @@ from safelight.data.records import Records
 from safelight.evidence import Role
 from safelight.measures.base import Measurement
 from safelight.measures.roc import roc_points
-from safelight.report.model import AtRisk, Curve, Gate, Likeness, Pictures, Report, Roc, Rung
+from safelight.report.model import AtRisk, Curve, Likeness, Pictures, Report, Roc, Rung
 from safelight.runner.coin_runs import Pool
 from safelight.runner.given import Given
 from safelight.runner.plan import Claim, Kind, Plan
@@ -72,7 +72,7 @@ def assemble(
         claims=len(plan.tested),
         seed=session.seed,
         ladder=tuple(ladder),
-        gate=None if gate is None else Gate(gate.auc, gate.p, gate.detectable, gate.passed, gate.reason),
+        gate=gate,
         curves=tuple(shown.curves()),
         rocs=tuple(shown.rocs()),
         at_risk=tuple(shown.at_risk()),

@@ -98,7 +98,7 @@ def make_plan(session: Session, gate: GateResult | None) -> Plan:
     claims: list[Claim] = []
     skipped: list[Skipped] = []
     for code, kind in _chosen(session).items():
-        attack = kind()
+        attack = session.tuned.get(code) or kind()
         reason = _misfit(session, attack)
         if reason:
             skipped.append(Skipped(code, attack.title, reason))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -34,6 +34,7 @@ class Session:
         target, splits, threat, recipe, policy, seed: as given to `audit`; `splits.public` is never evaluated on.
         profile: see `Profile`.
         only, skip: beginnings of attack codes to keep or to leave out.
+        tuned: attacks whose settings are not the defaults, by code.
         seconds: time budget for the coin runs, or None.
         show_records: whether training records may be shown.
         store: where evidence goes.
@@ -49,6 +50,7 @@ class Session:
     profile: Profile
     only: tuple[str, ...]
     skip: tuple[str, ...]
+    tuned: Mapping[str, Attack]
     seconds: float | None
     show_records: bool
     store: Store
