@@ -178,7 +178,10 @@ def table_leak() -> Report:
         gate=GateResult(0.507, 0.31, 0.54, True, "nothing tells the groups apart"),
         curves=(Curve("A002", (1, 2, 5, 10, 20), (70, 81, 92, 96, 98), 100, 2),),
         rocs=(_roc(),),
-        at_risk=tuple(AtRisk(f"row-{number}", "M001", 9.0 - number / 3, 0.001 * number) for number in range(1, 26)),
+        at_risk=tuple(
+            AtRisk(f"row-{number}", "M001", 9.0 - number / 3, 0.001 * number, 0.001 * number + 0.001)
+            for number in range(1, 26)
+        ),
         likeness=Likeness(0.71, 0.8, (0.70, 0.71, 0.72), (0.79, 0.81, 0.82), True),
         skipped=(Skipped("V001", "gradient inversion", "it rebuilds pictures and this target takes a table"),),
         rows={

@@ -160,11 +160,13 @@ def test_pictures_say_what_is_missing_beside_them() -> None:
 def test_a_ranking_is_not_called_a_proof() -> None:
     report = samples.table_leak()
     assert captions.at_risk(report) == (
-        "M001 points most strongly at row-1: 1 in 1,000 others score as high. This is a ranking, not a proof about any "
-        "one of them."
+        "M001 points most strongly at row-1: 1 in 1,000 others score as high, and luck alone puts any one so high in "
+        "at most 1 in 500 cases. This is a ranking, not a proof about any one of them."
     )
-    other = replace(report, at_risk=(AtRisk("p7", "M002", 3.0, 0.2),))
+    other = replace(report, at_risk=(AtRisk("p7", "M002", 3.0, 0.2, 0.25),))
     assert "M002 points most strongly at p7: 20 in 100" in captions.at_risk(other)
-    alone = replace(report, at_risk=(AtRisk("p7", "M002", 3.0, 0.0),))
-    assert "p7: no other record scores as high" in captions.at_risk(alone)
+    alone = replace(report, at_risk=(AtRisk("p7", "M002", 3.0, 0.0, 0.05),))
+    assert "p7: nobody else scores as high, and luck alone puts any one so high in at most 1 in 20 cases" in (
+        captions.at_risk(alone)
+    )
     assert captions.at_risk(replace(report, at_risk=())) == ""

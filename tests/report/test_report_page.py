@@ -132,7 +132,7 @@ def test_people_at_risk_are_named_by_id_only_and_cut_short() -> None:
     assert "row-10" in text.split("For machines")[0]
     assert "row-11" not in text.split("For machines")[0]
     assert "15 more are in report.json." in text
-    few = replace(samples.table_leak(), at_risk=(AtRisk("row-1", "M001", 1.0, 0.1),))
+    few = replace(samples.table_leak(), at_risk=(AtRisk("row-1", "M001", 1.0, 0.1, 0.11),))
     assert "in report.json." not in html.page(few).split("For machines")[0]
     people = replace(few, findings=(samples.membership(unit="person"),))
     assert "People at risk" in html.page(people)

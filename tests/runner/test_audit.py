@@ -119,6 +119,21 @@ def test_records_are_shown_only_where_the_owner_allows_it(digit_splits):
     assert report.pictures[0].nearest is None
 
 
+def test_people_at_risk_carry_their_conformal_chance(digit_splits):
+    recipe = SklearnRecipe(LogisticRegression(C=0.1, max_iter=200), sl.Images((1, 8, 8)))
+    target = recipe.fit(digit_splits.members, 0)
+    people = replace(digit_splits, class_is_person=True)
+    report = sl.audit(target, people, sl.ThreatModel(sl.Access.WEIGHTS), only=["V001", "M001"])
+    assert {item.code for item in report.at_risk} == {"V001"}
+    assert sorted(item.id for item in report.at_risk) == sorted(target.model.classes)
+    assert report.at_risk[0].p == pytest.approx(1 / 10), "ten candidates cannot give less"
+    recognised = sum(item.p <= 1 / 10 + 1e-9 for item in report.at_risk)
+    assert recognised / 10 == on_model(report, "V001").number("rank1").value
+    records = sl.audit(target, digit_splits, sl.ThreatModel(sl.Access.WEIGHTS), only=["V001", "M001"])
+    assert {item.code for item in records.at_risk} == {"M001"}
+    assert records.at_risk[0].p >= 1 / 301
+
+
 def test_the_same_seed_gives_the_same_report_and_another_seed_does_not(patient_splits):
     recipe = SklearnRecipe(TREE)
     target = recipe.fit(patient_splits.members, 0)

@@ -104,6 +104,27 @@ def test_recognition_has_the_control_and_the_other_rows_beside_it():
     assert of_recognition(nothing, None, [], LEVEL, POLICY, rng).p > 0.001
 
 
+def test_a_class_that_never_comes_first_but_ranks_high_is_seen():
+    rng = np.random.default_rng(4)
+    blurred = rng.random((20, 20))
+    for row in blurred:
+        row[row.argmax()] = 1.0
+    place = np.arange(20)
+    blurred[place, place] = 0.9
+    blurred[place, (place + 1) % 20] = 1.0
+    outcome = of_recognition(blurred, None, [], LEVEL, POLICY, rng)
+    found = numbers(outcome)
+    assert found["rank1"].value == 0.0
+    assert found["auc"].low > 0.5
+    assert outcome.p < 0.01
+
+
+def test_both_tests_of_recognition_together_keep_their_level():
+    rng = np.random.default_rng(5)
+    ps = [of_recognition(rng.normal(size=(10, 10)), None, [], 0.05, POLICY, rng).p for _ in range(200)]
+    assert np.mean(np.array(ps) <= 0.1) < 0.16  # binomial, 200 of .1: above .16 in 5 of 1,000
+
+
 def test_reasons_follow_the_numbers():
     strong, weak = (
         of_coins(Guesses(80, 80, 78, 2), 20, LEVEL, POLICY),

@@ -88,10 +88,10 @@ def at_risk(report: Report) -> str:
     if not report.at_risk:
         return ""
     worst = report.at_risk[0]
-    others = "no other record scores" if worst.share == 0 else f"{plain.in_100(worst.share)} others score"
+    others = "nobody else scores" if worst.share == 0 else f"{plain.in_100(worst.share)} others score"
     return (
-        f"{worst.code} points most strongly at {worst.id}: {others} as high. "
-        "This is a ranking, not a proof about any one of them."
+        f"{worst.code} points most strongly at {worst.id}: {others} as high, and luck alone puts any one so high in "
+        f"{plain.luck(worst.p)} cases. This is a ranking, not a proof about any one of them."
     )
 
 

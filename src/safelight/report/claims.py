@@ -228,7 +228,10 @@ def _pairs(finding: Finding) -> str:
         pairs = f"it puts the right one of a pair first in {plain.in_100(auc.value)} training records{others}"
         return f"Ranking secret values, {pairs}."
     noun = NOUN[finding.unit]
-    text = f"Shown one training {noun} and one other, it picks the right one in {plain.in_100(auc.value)} pairs"
+    if finding.number("rank1") is not None:
+        text = f"A rebuilt picture is more like its own {noun} than like another in {plain.in_100(auc.value)} pairs"
+    else:
+        text = f"Shown one training {noun} and one other, it picks the right one in {plain.in_100(auc.value)} pairs"
     spread = plain.between(auc.low, auc.high)
     return f"{text} (very likely {spread}; luck gives 50)." if spread else f"{text} (luck gives 50)."
 

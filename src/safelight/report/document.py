@@ -22,7 +22,7 @@ from safelight.report.pictures import read_pictures
 from safelight.threat import Access, Knows, Observes, ThreatModel
 from safelight.verdict.finding import Finding, Status, Verdict
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 """Grows in its second number when something is added, in its first when something is renamed or taken away."""
 
 

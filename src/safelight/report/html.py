@@ -214,6 +214,7 @@ def _at_risk(report: Report) -> list[dict[str, str]]:
             "code": item.code,
             "score": plain.number(item.score),
             "share": plain.in_100(item.share) if item.share else "none",
+            "luck": plain.luck(item.p),
         }
         for item in report.at_risk[:_AT_RISK]
     ]

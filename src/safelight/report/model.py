@@ -82,13 +82,15 @@ class AtRisk:
     """One record or person, by id, ranked by how strongly an attack points at it.
 
     Attributes:
-        share: share of nonmembers (or controls) that score as high, in [0, 1].
+        share: share of the decoys (nonmembers, or other people) that score as high, in [0, 1].
+        p: conformal: (1 + decoys that score as high) / (1 + decoys), before any correction for how many are ranked.
     """
 
     id: str
     code: str
     score: float
     share: float
+    p: float
 
 
 @dataclass(frozen=True)

@@ -104,11 +104,12 @@ def carrying(finding: Finding) -> Measurement | None:
     """Return the measurement that carries a finding.
 
     The hit rate of coins; else members recognised at few false alarms, where that is more than the false alarms; else
-    recognised pictures, the gain over imputation, or the AUC.
+    recognised pictures, where they are more than the control's; else the gain over imputation, or the AUC.
     """
-    tpr = at_false_alarms(finding)
-    point = tpr[1] if tpr is not None and _beats_alarms(tpr[1]) else None
-    found = [finding.number("success"), point, *(finding.number(name) for name in ("rank1", "gain", "auc"))]
+    tpr, first, pairs = at_false_alarms(finding), finding.number("rank1"), finding.number("auc")
+    point = tpr[1] if tpr is not None and _beats(tpr[1]) else None
+    pictures = first if first is not None and (pairs is None or _beats(first)) else None
+    found = [finding.number("success"), point, pictures, finding.number("gain"), pairs]
     return next((item for item in found if item is not None and item.value is not None), None)
 
 
@@ -133,6 +134,8 @@ def _beside(finding: Finding, carrier: Measurement) -> str:
         return f"rebuilt pictures recognised by a matcher{rest}"
     if carrier.name == "auc":
         pairs = "ranked right" if finding.claim == "attribute" else "of a training record and another told apart"
+        if finding.number("rank1") is not None:
+            pairs = f"of its own {NOUN[finding.unit]} and another told apart by a rebuilt picture"
         return f"pairs {pairs}; luck gives 50"
     alarms = plain.in_100(float(carrier.name.removeprefix("tpr_at_fpr_")))
     return f"training {NOUNS[finding.unit]} recognised, while {alarms} others are wrongly accused"
@@ -143,5 +146,5 @@ def control_of_pictures(finding: Finding) -> str:
     return "by luck" if finding.number("leak_z") is None else "from a model that never saw them"
 
 
-def _beats_alarms(point: Measurement) -> bool:
+def _beats(point: Measurement) -> bool:
     return point.low is None or point.control is None or point.low > point.control

@@ -174,7 +174,9 @@ class _Shown:
         return found
 
     def at_risk(self) -> list[AtRisk]:
-        claims = self._on_model(Kind.MEMBERSHIP)
+        """Return whom the clearest finding points at: people where classes are people, else records."""
+        people = self._on_model(Kind.RECOGNISED) if self.session.splits.class_is_person else []
+        claims = people or self._on_model(Kind.MEMBERSHIP)
         leaking = sorted(
             (item for item in self.judged if item.claim in claims),
             key=lambda item: item.outcome.p if item.outcome else 1.0,

@@ -26,6 +26,7 @@ from safelight.evidence import (
     WhoWasIn,
 )
 from safelight.measures.base import Measurement
+from safelight.measures.permutation import rank_p
 from safelight.report.model import AtRisk
 from safelight.runner.plan import Claim, Kind
 from safelight.runner.session import Session, known_classes
@@ -197,17 +198,22 @@ class Given:
         pictures = self.pictures(claim, target, Role.TARGET)
         return own_rank(self.similarity(pictures.images, pictures.classes)) == 1
 
-    def at_risk(self, claim: Claim, target: Target, most: int = 10) -> list[AtRisk]:
-        """Return the members that an attack points at most, by id, with the share of nonmembers scoring as high."""
+    def at_risk(self, claim: Claim, target: Target, most: int = 25) -> list[AtRisk]:
+        """Return whom an attack points at most, by id: people by their rebuilt pictures, or else member records."""
+        if claim.kind is Kind.RECOGNISED:
+            pictures = self.pictures(claim, target, Role.TARGET)
+            similarity, names = self.similarity(pictures.images, pictures.classes), target.model.classes
+            everyone = [
+                _at_risk(names[int(c)], claim, row[i], np.delete(row, i))
+                for i, (c, row) in enumerate(zip(pictures.classes, similarity))
+            ]
+            return sorted(everyone, key=lambda item: (item.p, -item.score))[:most]
         scores = _scores(self.evidence(claim, target, Role.TARGET))[:, 0]
         records, member = self.asked(claim)
         outside = scores[~member]
         inside = np.flatnonzero(member)
         top = inside[np.argsort(-scores[inside], kind="stable")[:most]]
-        return [
-            AtRisk(str(records.ids[row]), claim.attack.code, float(scores[row]), float((outside >= scores[row]).mean()))
-            for row in top
-        ]
+        return [_at_risk(str(records.ids[row]), claim, scores[row], outside) for row in top]
 
     def _make(self, role: Role, attack: Attack) -> Target | None:
         session = self.session
@@ -247,6 +253,11 @@ class Given:
         order = np.roll(shift, -1)
         place = {int(old): int(new) for old, new in zip(order, shift)}
         return members.relabelled(np.array([place[int(old)] for old in members.y]))
+
+
+def _at_risk(name: str, claim: Claim, score: float, decoys: Array) -> AtRisk:
+    p = rank_p(np.append(decoys, score), len(decoys))
+    return AtRisk(name, claim.attack.code, float(score), float((decoys >= score).mean()), p)
 
 
 def _resamples(role: Role) -> int:

@@ -23,10 +23,11 @@ def _seen(outcome: Outcome) -> str:
         right, guesses = numbers["coins_correct"], numbers["guesses"]
         return f"right on {right.value:.0f} of {guesses.value:.0f} secrets, where luck gives {right.control:.0f}"
     if "rank1" in numbers:
-        first = numbers["rank1"]
+        first, pairs = numbers["rank1"], numbers["auc"]
+        never = "from a model that never saw it" if "leak_z" in numbers else "by luck"
         return (
             f"{first.value:.0%} of the rebuilt pictures were matched with the right class first, "
-            f"{first.control:.0%} from a model that never saw it"
+            f"{first.control:.0%} {never}; its own class beat another in {pairs.value:.0%} of pairs (luck: 50%)"
         )
     if "gain" in numbers:
         gain = numbers["gain"]
