@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import report_samples as samples
+from sarif_pydantic import Sarif
 
 from safelight.errors import InputError, PolicyFailed
 from safelight.measures.base import Measurement
@@ -265,6 +266,19 @@ def test_sarif_has_the_required_keys_and_one_result_a_finding() -> None:
     assert kinds == ["fail", "fail", "pass", "notApplicable", "review"]
     assert run["tool"]["driver"]["version"] == "0.1.0"
     assert "version" not in json.loads(to_sarif(replace(report, versions={})))["runs"][0]["tool"]["driver"]
+
+
+@pytest.mark.parametrize("name", list(samples.ALL))
+def test_another_library_reads_the_sarif_log_and_loses_nothing_of_it(name: str) -> None:
+    log = json.loads(to_sarif(samples.ALL[name]()))
+    read = Sarif.model_validate(log).model_dump(by_alias=True, exclude_none=True, mode="json")
+    for run, kept in zip(log["runs"], read["runs"], strict=True):
+        assert kept["results"] == run["results"]
+        assert kept["tool"]["driver"] == run["tool"]["driver"]
+        assert kept["properties"] == run["properties"]
+    log["runs"][0]["tool"]["driver"].pop("name")
+    with pytest.raises(ValueError, match="name"):
+        Sarif.model_validate(log)
 
 
 def suite_of(text: str) -> ET.Element:
