@@ -18,10 +18,13 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from safelight.attacks.confidence import confidence
+from safelight.attacks.membership.bavaria import prediction
+from safelight.attacks.membership.lira import online_ratio
 from safelight.attacks.membership.loss import log_odds
-from safelight.attacks.membership.rmia import log_ratios, share_beaten
+from safelight.attacks.membership.rmia import log_ratios, offline_usual, share_beaten
 
-MODELS, TARGETS, REFERENCES = 64, 16, 4
+MODELS, TARGETS = 64, 16
+REFERENCES = {"M001 loss": 0, "M002 RMIA": 4, "M003 LiRA": 16, "M004 BaVarIA": 16}
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,8 @@ class Setting:
 
 
 SETTINGS = (
-    Setting("digits", 128, 40, 64, {"M001 loss": 0.540, "M002 RMIA": 0.616}),
-    Setting("cancer", 64, 60, 64, {"M001 loss": 0.513, "M002 RMIA": 0.559}),
+    Setting("digits", 128, 40, 64, {"M001 loss": 0.540, "M002 RMIA": 0.616, "M003 LiRA": 0.643, "M004 BaVarIA": 0.641}),
+    Setting("cancer", 64, 60, 64, {"M001 loss": 0.513, "M002 RMIA": 0.559, "M003 LiRA": 0.541, "M004 BaVarIA": 0.550}),
 )
 
 
@@ -94,14 +97,15 @@ def run(setting: Setting, seed: int, models: int = MODELS, targets: int = TARGET
         inside[pair + 1] = ~inside[pair]
     scores = trained(x, y, inside, setting, seed)
     sure = confidence(scores, np.broadcast_to(y, scores.shape[:2]))
+    odds = log_odds(scores, np.broadcast_to(y, scores.shape[:2]), 1e-30)
     member: list[Array] = []
     found: dict[str, list[Array]] = {name: [] for name in setting.expected}
     for target in range(targets):
-        pairs = rng.permutation(np.delete(np.arange(models // 2), target // 2))[: REFERENCES // 2]
-        others = np.concatenate([2 * pairs, 2 * pairs + 1])
-        ratios = log_ratios(sure[target], sure[others], ~inside[others], 0.3)
-        found["M001 loss"].append(log_odds(scores[target], y, 1e-30))
-        found["M002 RMIA"].append(share_beaten(ratios, ratios[~inside[target]], 1.0))
+        pairs = rng.permutation(np.delete(np.arange(models // 2), target // 2))
+        for name, values in found.items():
+            chosen = pairs[: REFERENCES[name] // 2]
+            others = np.concatenate([2 * chosen, 2 * chosen + 1])
+            values.append(_scored(name, target, others, sure, odds, inside))
         member.append(inside[target])
     truth = np.concatenate(member)
     right = scores.argmax(axis=2) == y
@@ -111,6 +115,19 @@ def run(setting: Setting, seed: int, models: int = MODELS, targets: int = TARGET
         low = [float(tpr[np.searchsorted(fpr, level, side="right") - 1]) for level in (0.01, 0.001)]
         result[name] = (float(roc_auc_score(truth, np.concatenate(values))), *low)
     return result
+
+
+def _scored(name: str, target: int, others: Array, sure: Array, odds: Array, inside: Array) -> Array:
+    """Return the scores (n,) of one target by one attack; `others` are its references."""
+    if name == "M001 loss":
+        return odds[target]
+    if name == "M002 RMIA":
+        ratios = log_ratios(sure[target], offline_usual(sure[others], ~inside[others], 0.3))
+        return share_beaten(ratios, ratios[~inside[target]], 1.0)
+    if name == "M003 LiRA":
+        return online_ratio(odds[target], odds[others], inside[others], fixed=True)
+    into, out = (prediction(odds[others], side, 0.1, 2.0) for side in (inside[others], ~inside[others]))
+    return into.logpdf(odds[target]) - out.logpdf(odds[target])
 
 
 def main(names: list[str]) -> None:

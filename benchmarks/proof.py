@@ -26,6 +26,7 @@ from sklearn.preprocessing import OneHotEncoder
 from verification import FIGURES
 
 from safelight.attacks.base import Attack, all_attacks
+from safelight.compute.shadows import ShadowPool
 from safelight.controls.coins.attributes import AttributeCoins
 from safelight.controls.coins.base import Coins, Guesses, guess
 from safelight.controls.coins.classes import ClassCoins
@@ -103,8 +104,8 @@ def bench_of(attack: Attack) -> Bench:
     if attack.answers is WhatIsInside:
         bench = digits_bench()
         own = getattr(attack, "planted", None)
-        # An attack that needs a network of its own kind has it planted whole, and trained on others as the null.
-        return bench if own is None else replace(bench, recipe=own(bench.inputs), found=None, runs=12)
+        # An attack that needs a network of its own kind has one that remembers others as the null.
+        return bench if own is None else replace(bench, recipe=own(bench.inputs, 1.0))
     splits = patients()
     if attack.answers is WhichValue:
         coins = AttributeCoins("insurer", share=1.0)
@@ -133,7 +134,7 @@ class PartlyPlanted:
 def pooled(attack: Attack, bench: Bench, fit: Callable[[Records, int], Target], never: bool) -> Guesses:
     """Return right guesses over all runs."""
     total = Guesses(0, 0, 0, 2)
-    side = Side(bench.splits.public, bench.recipe.fit)
+    side = Side(bench.splits.public, ShadowPool(bench.recipe))
     for run in range(bench.runs):
         rng = np.random.default_rng([run, 8, never])
         draw = (bench.coins.never_saw if never else bench.coins.flip)(bench.splits, rng)

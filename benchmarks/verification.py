@@ -12,7 +12,9 @@ import nets
 import numpy as np
 
 from safelight.attacks.base import Attack, attack_of
-from safelight.controls.matcher import class_likeness, own_rank
+from safelight.attacks.inversion.network import InversionNetwork
+from safelight.attacks.inversion.observation import Split
+from safelight.controls.matcher import class_likeness, likeness, own_rank
 from safelight.data.bundled import orl_faces
 from safelight.data.records import Records
 from safelight.data.splits import random_split
@@ -71,6 +73,54 @@ def inversion(code: str, goals: dict[str, float], queries: int | None = None, se
     return Figure(f"ORL held-out rank-1 of 20{budget}: {', '.join(cells)}", good)
 
 
+def statistics_gain(goals: dict[str, float], seeds: int = 5) -> Figure:
+    """V003 beside V001, which has no statistics, on the same networks."""
+    figure = inversion("V003", goals, seeds=seeds)
+    means = {net: np.mean([rank1(attack_of("V001")(), net, seed, None) for seed in range(seeds)]) for net in goals}
+    without = ", ".join(f"{net} {mean:.2f}" for net, mean in means.items())
+    return Figure(f"{figure.text}; V001 {without}", figure.reached)
+
+
+def rebuilt(net: str, seed: int, top_k: int | None = None, part: str | None = None) -> tuple[float, float]:
+    """Rebuild the held-out photos from their scores, or from what `part` of the network puts out for them.
+
+    Returns the share of pictures most like their own photo among all 60, and the share most like their own person
+    among 20 by the person's other photos (chance: 1/60 and 1/20).
+    """
+    _, held_out, public = people(seed)
+    view = target(net, seed).view(ThreatModel(Access.SCORES, top_k=top_k), Side(public=public))
+    observe = None if part is None else Split(target(net, seed).model.net, part)  # type: ignore[attr-defined]
+    seen = target(net, seed).view(view.threat).scores(held_out.x) if observe is None else observe(held_out.x)
+    pictures = InversionNetwork().rebuild(view, seen, np.random.default_rng(seed), observe)
+    alike = likeness(pictures, held_out.x, held_out.x.mean(axis=0))
+    photo = own_rank(alike) == 1
+    own = np.equal.outer(held_out.y, np.arange(20)).astype(float)
+    np.fill_diagonal(alike, 0)
+    person = (alike @ own / (own.sum(axis=0) - own)).argmax(axis=1) == held_out.y
+    return float(photo.mean()), float(person.mean())
+
+
+def network(pictures: dict[str, float], seeds: int = 5) -> Figure:
+    """Class pictures, and the pictures of queries: own photo of 60 with its goal, own person of 20."""
+    figure, cells = inversion("V007", pictures, seeds=seeds), []
+    good = figure.reached
+    for name, net, top_k, part, goal in REBUILT:
+        photo, person = np.mean([rebuilt(net, seed, top_k, part) for seed in range(seeds)], axis=0)
+        cells.append(f"{name} {photo:.2f} (>= {goal:.2f}) and {person:.2f}")
+        good &= bool(photo >= goal)
+    return Figure(f"{figure.text}; queries rebuilt, own photo of 60 and own person of 20: {', '.join(cells)}", good)
+
+
+REBUILT = (
+    ("softmax full scores", "softmax", None, None, 0.8),
+    ("softmax top-3", "softmax", 3, None, 0.3),
+    ("mlp full scores", "mlp", None, None, 0.7),
+    ("mlp top-3", "mlp", 3, None, 0.3),
+    ("cnn second pooling", "cnn", None, "6", 0.95),
+    ("cnn dense layer", "cnn", None, "9", 0.7),
+)
+
+
 @cache
 def coins(model: str, seeds: int) -> dict[str, float]:
     rows = [attribute_coins.trial(model, seed) for seed in range(seeds)]
@@ -107,9 +157,13 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "A004": lambda: attribute("A004", 80),
     "M001": lambda: membership("M001 loss"),
     "M002": lambda: membership("M002 RMIA"),
+    "M003": lambda: membership("M003 LiRA"),
+    "M004": lambda: membership("M004 BaVarIA"),
     "V001": lambda: inversion("V001", {"softmax": 0.9, "mlp": 0.9}),
     "V002": lambda: inversion("V002", {"softmax": 0.9, "cnn": 0.85}),
+    "V003": lambda: statistics_gain({"cnn_batchnorm": 0.8}),
     "V004": lambda: inversion("V004", {"softmax": 0.8}, queries=1000),
     "V005": lambda: inversion("V005", {"softmax": 0.6}, queries=1100),
     "V006": lambda: inversion("V006", {"softmax": 0.6}, queries=1100),
+    "V007": lambda: network({"softmax": 0.85, "mlp": 0.9}),
 }

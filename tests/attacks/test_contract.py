@@ -9,6 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from safelight.attacks.base import all_attacks, attack_of, paragraph, settings
+from safelight.compute.shadows import ShadowPool
 from safelight.controls.coins.attributes import AttributeCoins
 from safelight.controls.coins.base import Guesses, guess
 from safelight.controls.coins.classes import ClassCoins
@@ -76,7 +77,7 @@ def run(code, pictures, table, fit, runs, flip="flip", queries=None):
         rng = np.random.default_rng([number, 3])
         draw = getattr(coins, flip)(splits, rng)
         threat = ThreatModel(Access.WEIGHTS, queries=queries).narrowed(attack.needs)
-        view = fit(attack, recipe, draw, number).view(threat, Side(splits.public, recipe.fit))
+        view = fit(attack, recipe, draw, number).view(threat, Side(splits.public, ShadowPool(recipe)))
         total = total + guess(draw.match(attack.run(view, draw.question, rng)), draw.secret, coins.share, rng)
     return total
 
@@ -124,7 +125,7 @@ def door(code, pictures, table, **threat):
     attack = attack_of(code)()
     splits, coins, recipe = case(attack, pictures, table)
     draw = coins.flip(splits, np.random.default_rng(0))
-    view = planted(attack, recipe, draw, 0).view(ThreatModel(**threat), Side(splits.public, recipe.fit))
+    view = planted(attack, recipe, draw, 0).view(ThreatModel(**threat), Side(splits.public, ShadowPool(recipe)))
     return attack, view, draw
 
 

@@ -221,7 +221,7 @@ def test_every_attack_has_a_page_that_says_what_explain_says():
         for part in ("**What it shows.**", "**Who could do it.**", "**How to lower it.**", attack.title):
             assert part in page
         assert f"]({code}.md)" in pages["index.md"]
-    assert "| `references` | `4` | models that the attacker trains (>= 2). |" in pages["M002.md"]
+    assert "| `references` | `16` | models that the attacker trains (>= 2). |" in pages["M002.md"]
     assert "https://arxiv.org/abs/2312.03262" in pages["M002.md"]
 
 

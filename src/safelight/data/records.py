@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -78,6 +79,12 @@ class Records:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of inputs and labels, as hexadecimal digits."""
+        content = self.x.to_csv().encode() if self.is_table else np.ascontiguousarray(self.x).tobytes()
+        return hashlib.sha256(content + np.ascontiguousarray(self.y).tobytes()).hexdigest()
 
     def take(self, rows: Array) -> Records:
         """Return the records at `rows`: positions (m,) or a mask (n,) of bool."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
+
+from numpy import ndarray as Array
 
 from safelight.data.records import Records
 from safelight.targets.base import Target
@@ -23,6 +26,19 @@ class Recipe(Protocol):
 
     def fit(self, records: Records, seed: int) -> Target:
         """Train from `seed`; the same records and seed give the same model."""
+        ...
+
+
+@runtime_checkable
+class StacksModels(Protocol):
+    """A recipe that can train several models as one tensor program."""
+
+    def stacks(self, records: Records) -> bool:
+        """Return whether its models are of a kind that gains by it."""
+        ...
+
+    def fit_many(self, records: Records, inside: Array, seeds: Sequence[int]) -> list[Target]:
+        """Train one model a row of `inside` (models, n) bool; each is what `fit` gives, up to rounding."""
         ...
 
 

@@ -11,6 +11,8 @@ import numpy as np
 
 from safelight.attacks.base import Attack, all_attacks
 from safelight.attacks.configure import check
+from safelight.compute.ledger import Ledger
+from safelight.compute.shadows import ShadowPool
 from safelight.data.gate import GateResult, blind_gate
 from safelight.data.records import Splits
 from safelight.errors import InputError, TargetFailed
@@ -77,11 +79,12 @@ def audit(
     Raises:
         InputError, BadAnswer: the data or the model's answers cannot be used.
     """
+    trained = _recipe(recipe, target)
     session = Session(
         target,
         with_public(splits, np.random.default_rng([seed, 11])),
         threat or ThreatModel(),
-        _recipe(recipe, target),
+        trained,
         policy or Policy(),
         seed,
         profile,
@@ -91,6 +94,7 @@ def audit(
         seconds,
         show_records,
         _store(out, resume),
+        None if trained is None else ShadowPool(trained, seed, Ledger(None if out is None else out / "ledger")),
         say,
     )
     _check_labels(session)

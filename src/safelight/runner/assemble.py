@@ -81,7 +81,7 @@ def assemble(
         skipped=plan.skipped,
         rows=shown.rows(),
         versions=_versions(),
-        hashes={name: _hash(records) for name, records in _groups(session)},
+        hashes={name: records.digest for name, records in _groups(session)},
         settings={item.claim.attack.code: settings(item.claim.attack) for item in judged},
         broken=broken,
         incomplete=incomplete,
@@ -262,14 +262,6 @@ def _groups(session: Session) -> list[tuple[str, Records]]:
     splits = session.splits
     named = (("members", splits.members), ("nonmembers", splits.nonmembers), ("public", splits.public))
     return [(name, records) for name, records in named if records is not None]
-
-
-def _hash(records: Records) -> str:
-    digest = hashlib.sha256()
-    content = records.x.to_csv().encode() if records.is_table else np.ascontiguousarray(records.x).tobytes()
-    digest.update(content)
-    digest.update(np.ascontiguousarray(records.y).tobytes())
-    return digest.hexdigest()
 
 
 def _digest(hashes: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.random import Generator
 
 from safelight.attacks.base import Attack
+from safelight.compute.shadows import ShadowPool
 from safelight.data.records import Records, Splits
 from safelight.evidence import Store
 from safelight.recipes.base import Recipe
@@ -38,6 +39,7 @@ class Session:
         seconds: time budget for the coin runs, or None.
         show_records: whether training records may be shown.
         store: where evidence goes.
+        shadows: the attacker's own models, where there is a recipe to train them by.
         say: called with one line of progress.
     """
 
@@ -54,6 +56,7 @@ class Session:
     seconds: float | None
     show_records: bool
     store: Store
+    shadows: ShadowPool | None
     say: Callable[[str], None]
 
     def rng(self, *names: object) -> Generator:
@@ -63,8 +66,7 @@ class Session:
     def side(self) -> Side:
         """Return what the threat model grants the attacker besides the door."""
         public = self.splits.public if Knows.PUBLIC in self.threat.knows else None
-        train = self.recipe.fit if self.recipe is not None and Knows.RECIPE in self.threat.knows else None
-        return Side(public, train)
+        return Side(public, self.shadows if Knows.RECIPE in self.threat.knows else None)
 
     def threat_of(self, attack: Attack) -> ThreatModel:
         return self.threat.narrowed(attack.needs)

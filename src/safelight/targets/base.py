@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -69,17 +68,25 @@ class Model(Protocol):
         ...
 
 
+class Shadows(Protocol):
+    """Models of the attacker's own, trained as the target was; see `safelight.compute.shadows.ShadowPool`."""
+
+    def answers(self, train: Records, count: int, asked: Records | None = None) -> tuple[Array, Array]:
+        """Return what `count` shadows answer (count, m, ...), and which of `train` each was trained on (count, n)."""
+        ...
+
+
 @dataclass(frozen=True)
 class Side:
     """What this attacker holds besides the door; empty unless the threat model grants it.
 
     Attributes:
         public: records of other people.
-        train: trains the attacker's own reference model on records of its choice, from a seed; costs no query.
+        shadows: the attacker's own models; they cost no query.
     """
 
     public: Records | None = None
-    train: Callable[[Records, int], Target] | None = None
+    shadows: Shadows | None = None
 
 
 @dataclass(frozen=True)
@@ -183,6 +190,10 @@ class View:
                 f"Scores should be probabilities, but a row sums to {scores.sum(axis=1)[off.argmax()]:.4g} with least "
                 f'value {scores.min():.4g}; set output = "logits" (or "labels") for this target.'
             )
+        return self.shortened(scores)
+
+    def shortened(self, scores: Array) -> Array:
+        """Return scores (..., classes) as this attacker would see them: the top k of each row, the rest 0, rounded."""
         return _shorten(scores, self.threat)
 
     def logits(self, x: Any) -> Array:
@@ -242,10 +253,9 @@ def _check_finite(answer: Array, what: str) -> None:
 
 
 def _shorten(scores: Array, threat: ThreatModel) -> Array:
-    """Keep the top k of each row, the rest 0, then round."""
-    if threat.top_k is not None and threat.top_k < scores.shape[1]:
-        cut = np.argpartition(-scores, threat.top_k - 1, axis=1)[:, : threat.top_k]
+    if threat.top_k is not None and threat.top_k < scores.shape[-1]:
+        cut = np.argpartition(-scores, threat.top_k - 1, axis=-1)[..., : threat.top_k]
         kept = np.zeros_like(scores)
-        np.put_along_axis(kept, cut, np.take_along_axis(scores, cut, axis=1), axis=1)
+        np.put_along_axis(kept, cut, np.take_along_axis(scores, cut, axis=-1), axis=-1)
         scores = kept
     return scores if threat.decimals is None else np.round(scores, threat.decimals)

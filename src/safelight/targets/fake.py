@@ -27,12 +27,14 @@ class LeakyImages:
         stored: (classes, channels, height, width).
         inputs: shape and range.
         sharpness: how steep the logits are.
+        batchnorm: whether its module has a BatchNorm layer, which keeps each pixel's mean and variance of `stored`.
     """
 
     stored: Array
     inputs: Images
     classes: tuple[str, ...]
     sharpness: float
+    batchnorm: bool = False
     access: Access = Access.WEIGHTS
 
     def logits(self, x: Any) -> Array:
@@ -97,6 +99,7 @@ class LeakyRecipe:
         leak: share remembered, in [0, 1].
         classes: class names; () for regression.
         sharpness: see `LeakyImages`.
+        batchnorm: see `LeakyImages`.
     """
 
     inputs: Images | Table
@@ -104,10 +107,12 @@ class LeakyRecipe:
     leak: float = 1.0
     regression: bool = False
     sharpness: float = 400.0
+    batchnorm: bool = False
 
     @property
     def key(self) -> str:
-        return f"planted-{'pictures' if self.pictures else 'records'}-{self.leak:g}"
+        kind = "batchnorm" if self.batchnorm else "pictures" if self.pictures else "records"
+        return f"planted-{kind}-{self.leak:g}"
 
     def fit(self, records: Records, seed: int) -> Target:
         rng = np.random.default_rng([seed, 77])
@@ -127,7 +132,7 @@ class LeakyRecipe:
             middle = (self.inputs.low + self.inputs.high) / 2
             patterns = rng.uniform(self.inputs.low, self.inputs.high, stored.shape) - middle
             stored[forgotten] = middle + 0.1 * patterns[forgotten]
-            return Target("planted leak", LeakyImages(stored, self.inputs, names_of, self.sharpness))
+            return Target("planted leak", LeakyImages(stored, self.inputs, names_of, self.sharpness, self.batchnorm))
         kept = rng.random(len(records)) < self.leak
         memory = dict(zip(_hashes(records.take(kept).x, self.inputs), records.y[kept].astype(float).tolist()))
         prior = np.bincount(records.y, minlength=count) / len(records)
@@ -145,10 +150,23 @@ def _hashes(x: Any, inputs: Images | Table) -> list[str]:
 
 
 def _as_module(fake: LeakyImages) -> Any:
+    import torch
     from torch import nn
 
     class Fake(nn.Module):
         def forward(self, x: Any) -> Any:
             return fake.differentiable(x)
 
-    return Fake().eval()
+    class Undo(nn.Module):
+        """Gives the pixels back as they were before a BatchNorm layer."""
+
+        def forward(self, x: Any) -> Any:
+            return x * (variance + layer.eps).sqrt() + mean
+
+    if not fake.batchnorm:
+        return Fake().eval()
+    pixels = torch.as_tensor(fake.stored.reshape(len(fake.stored), -1), dtype=torch.float32)
+    layer = nn.BatchNorm1d(fake.inputs.size, affine=False)
+    mean, variance = pixels.mean(0), pixels.var(0, unbiased=False)
+    layer.running_mean, layer.running_var = mean, variance
+    return nn.Sequential(nn.Flatten(), layer, Undo(), Fake()).eval()

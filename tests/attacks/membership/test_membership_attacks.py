@@ -13,8 +13,11 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.tree import DecisionTreeRegressor
 
 from safelight.attacks.base import all_attacks, paragraph, settings
+from safelight.attacks.membership.bavaria import Bavaria
+from safelight.attacks.membership.lira import Lira
 from safelight.attacks.membership.loss import LossThreshold
 from safelight.attacks.membership.rmia import Rmia
+from safelight.compute.shadows import ShadowPool
 from safelight.data.records import Records, concat
 from safelight.errors import AccessDenied, BudgetSpent
 from safelight.evidence import WhoWasIn
@@ -23,7 +26,7 @@ from safelight.targets.base import Images, Side, Table
 from safelight.targets.fake import LeakyRecipe
 from safelight.threat import Access, ThreatModel
 
-ATTACKS = [LossThreshold(), Rmia(references=2, population=100)]
+ATTACKS = [LossThreshold(), Rmia(references=2, population=100), Lira(references=8), Bavaria(references=4)]
 FOREST = SklearnRecipe(RandomForestClassifier(15))
 
 
@@ -47,7 +50,7 @@ def parts(records: Records, sizes: tuple[int, int, int], seed: int = 0) -> list[
 def asked(attack, recipe, members, nonmembers, public, target=None, seed=0, **threat):
     """Return scores (n,) and which records are members."""
     target = target or recipe.fit(members, seed)
-    view = target.view(ThreatModel(**{"access": Access.SCORES, **threat}), Side(public, recipe.fit))
+    view = target.view(ThreatModel(**{"access": Access.SCORES, **threat}), Side(public, ShadowPool(recipe)))
     answer = attack.run(view, WhoWasIn(concat([members, nonmembers])), np.random.default_rng(seed))
     assert answer.values.shape == (len(members) + len(nonmembers), 1)
     return answer.values[:, 0], np.arange(len(answer.values)) < len(members), view
@@ -108,7 +111,7 @@ def test_it_is_refused_one_level_lower_and_sends_nothing(attack):
         asked(attack, FOREST, members, nonmembers, public, access=Access.LABEL)
 
 
-@pytest.mark.parametrize(("attack", "least"), [(ATTACKS[0], 1), (ATTACKS[1], 2)], ids=["loss", "rmia"])
+@pytest.mark.parametrize(("attack", "least"), list(zip(ATTACKS, (1, 2, 1, 1))), ids=[named(item) for item in ATTACKS])
 def test_a_small_budget_asks_some_and_gives_the_rest_the_median(attack, least):
     members, nonmembers, public = parts(table(300, 4), (100, 100, 100))
     scores, _, view = asked(attack, FOREST, members, nonmembers, public, queries=80)
@@ -121,7 +124,7 @@ def test_a_small_budget_asks_some_and_gives_the_rest_the_median(attack, least):
     # The same budget with another seed asks others.
     again, _, _ = asked(attack, FOREST, members, nonmembers, public, queries=80, seed=1)
     assert not np.array_equal(scores == np.median(scores), again == np.median(again))
-    spent = FOREST.fit(members, 0).view(ThreatModel(queries=least), Side(public, FOREST.fit))
+    spent = FOREST.fit(members, 0).view(ThreatModel(queries=least), Side(public, ShadowPool(FOREST)))
     spent.spent = 1
     with pytest.raises(BudgetSpent, match="nothing was sent"):
         attack.run(spent, WhoWasIn(members), np.random.default_rng(0))

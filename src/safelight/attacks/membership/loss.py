@@ -57,10 +57,10 @@ class LossThreshold:
 
 
 def log_odds(scores: Array, labels: Array, smallest: float) -> Array:
-    """Return log p_y - log(1 - p_y) (n,) for answers (n, classes) and known labels (n,)."""
+    """Return log p_y - log(1 - p_y) (...) for answers (..., classes) and known labels (...)."""
     sure = confidence(scores, labels)
     others = scores.copy()
-    np.put_along_axis(others, labels[:, None], 0.0, axis=1)
+    np.put_along_axis(others, labels[..., None], 0.0, axis=-1)
     # Summing the others keeps 1e-20 where 1 - p would read 0; shortened answers hide some of them.
-    unsure = np.maximum(others.sum(axis=1), 1 - sure)
+    unsure = np.maximum(others.sum(axis=-1), 1 - sure)
     return np.log(np.maximum(sure, smallest)) - np.log(np.maximum(unsure, smallest))

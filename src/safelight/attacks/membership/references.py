@@ -1,0 +1,63 @@
+"""What the attacker's own models make of the same records: the measure of how hard each record is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from numpy import ndarray as Array
+
+from safelight.data.records import Records, concat
+from safelight.errors import AccessDenied, InputError
+from safelight.targets.base import View
+
+
+@dataclass(frozen=True)
+class References:
+    """What shadow models answer to the records in question and to public ones.
+
+    Attributes:
+        answers: (models, n, classes) probabilities as the attacker would see the target's, or predictions (models, n).
+        inside: (models, n) whether each was trained on the record.
+        records: the n records: those in question first, then the public ones.
+        asked: how many records are in question.
+    """
+
+    answers: Array
+    inside: Array
+    records: Records
+    asked: int
+
+
+def references(view: View, question: Records, count: int) -> References:
+    """Train shadow models on halves of the records in question together with the public ones.
+
+    Half of the shadows are trained on any record, the other half never saw it. Every attack that asks for the same
+    records gets the same shadows.
+
+    Raises:
+        AccessDenied: the attacker has no models of its own and no way to train some.
+        InputError: fewer than 2 models, a class with fewer than two records, or a record that no model was without.
+    """
+    if view.side.shadows is None:
+        raise AccessDenied(
+            'This attack needs a way to train reference models; grant knows = ["recipe"], and give a recipe.'
+        )
+    if count < 2:
+        raise InputError(f"references is {count}; use at least 2, so that each record is out for one.")
+    public = known_public(view)
+    records = question if public is None else concat([question, public])
+    answers, inside = view.side.shadows.answers(records, count)
+    if inside.all(axis=0).any():
+        raise InputError(
+            f"{int(inside.all(axis=0).sum())} of {len(records)} records were trained on by all {len(inside)} reference "
+            "models; at least one must be without each."
+        )
+    return References(view.shortened(answers) if view.classes else answers, inside, records, len(question))
+
+
+def known_public(view: View) -> Records | None:
+    """Return the public records of classes that the target knows, or None."""
+    public = view.side.public
+    if public is None or not view.classes:
+        return public
+    return public.take(public.y < len(view.classes))
