@@ -101,6 +101,55 @@ def test_settings_of_an_attack_reach_the_audit_and_the_report(project, capsys):
     assert "write tables such as [attacks.V002]" in fails(capsys, ["audit", "--quiet"])
 
 
+def outputs_of(project, references):
+    """Write the answers of a grown forest, and of forests trained on other halves, as a file of outputs."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    everyone = pd.concat([pd.read_csv("train.csv"), pd.read_csv("test.csv")], ignore_index=True)
+    x, y, rng = everyone.drop(columns="bad"), everyone["bad"], np.random.default_rng(5)
+    member = rng.permutation(len(y)) < len(y) // 2
+
+    def answers(inside, seed):
+        return RandomForestClassifier(30, random_state=seed).fit(x[inside], y[inside]).predict_proba(x)
+
+    table = pd.DataFrame({"split": np.where(member, "member", "nonmember"), "label": y})
+    table["group"] = np.where(np.arange(len(y)) % 3, "north", "south")
+    table[["p0", "p1"]] = answers(member, 0)
+    for model in range(references):
+        inside = rng.permutation(len(y)) < len(y) // 2
+        table[[f"ref{model}_p0", f"ref{model}_p1"]] = answers(inside, model + 1)
+        table[f"ref{model}_in"] = inside.astype(int)
+    table.to_csv(project / "outputs.csv", index=False)
+
+
+def test_a_file_of_outputs_is_audited_without_a_model(project, capsys):
+    (project / "safelight.toml").unlink()
+    outputs_of(project, 8)
+    arguments = ["audit", "--scores", "outputs.csv", "--quiet", "--json"]
+    assert main([*arguments, "--split", "random"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["verdict"] == "leak"
+    ran = {finding["code"] for finding in document["findings"] if finding["status"] != "not run"}
+    assert ran == {"M001", "M002", "M003", "M004"}
+    assert {finding["about"] for finding in document["findings"] if finding["status"] != "not run"} == {"model"}
+    rows = document["rows"]["M003 by group"]
+    assert set(rows) == {"north", "south"}
+    assert all(row[0]["low"] <= row[0]["value"] <= row[0]["high"] for row in rows.values())
+    assert main(arguments) == 3, "nobody says that members were drawn at random, so nothing can be judged"
+    reasons = {finding["reason"] for finding in json.loads(capsys.readouterr().out)["findings"]}
+    assert any('split = "random"' in reason for reason in reasons)
+
+
+def test_a_file_of_outputs_without_references_leaves_the_loss(project, capsys):
+    (project / "safelight.toml").unlink()
+    outputs_of(project, 0)
+    main(["audit", "--scores", "outputs.csv", "--split", "random", "--quiet", "--json"])
+    document = json.loads(capsys.readouterr().out)
+    assert {f["code"] for f in document["findings"] if f["status"] != "not run"} == {"M001"}
+    assert "leave model and data out" in fails(capsys, ["audit", "model.joblib", "--scores", "outputs.csv"])
+    assert "There is no file" in fails(capsys, ["audit", "--scores", "absent.csv"])
+
+
 def test_a_command_explains_its_flags_and_exit_codes(capsys):
     main(["audit", "--help"])
     assert "Exit codes: 0 nothing above the" in capsys.readouterr().out

@@ -31,6 +31,7 @@ def audit(
     model: str | None = None,
     *,
     config: Path | None = None,
+    scores: Path | None = None,
     data: str | None = None,
     nonmembers: str | None = None,
     public: str | None = None,
@@ -64,6 +65,7 @@ def audit(
     Args:
         model: a model file, "module:function", a URL, or a settings file ending in .toml.
         config: settings; safelight.toml in this folder when left out.
+        scores: audit a file of outputs alone: columns split, label, then p0, p1, ... or loss; see the settings page.
         data: members: what the model was trained on.
         nonmembers: the same kind of records, never trained on.
         public: records of other people that an attacker may hold.
@@ -89,7 +91,7 @@ def audit(
         no_color: plain text.
         exit_zero: exit 0 whatever is found.
     """
-    from safelight.cli.build import build
+    from safelight.cli.build import build, build_from_outputs
     from safelight.cli.history import audited_before, remember
     from safelight.report.terminal import show
     from safelight.runner import Profile
@@ -98,9 +100,13 @@ def audit(
     if deep and fast:
         raise InputError("--deep and --fast exclude each other; give one of them.")
     started = time.time()
+    if scores is not None and (model or data or nonmembers or public):
+        raise InputError("--scores is a file of outputs alone; leave model and data out, or leave --scores out.")
+    outputs = None if scores is None else str(scores.resolve())
     settings = _settings(model, config, {
-        "target": {"trusted": trusted},
-        "data": {"members": data, "nonmembers": nonmembers, "public": public, "label": label, "sensitive": sensitive,
+        "target": {"trusted": trusted, "model": outputs},
+        "data": {"members": outputs or data, "nonmembers": nonmembers, "public": public, "label": label,
+                 "sensitive": sensitive,
                  "split": split},
         "threat": {"access": access, "queries": budget},
         "policy": {"fail_on": fail_on},
@@ -108,13 +114,14 @@ def audit(
     })  # fmt: skip
     key = hashlib.sha256(repr((settings, seed, only, skip, deep)).encode()).hexdigest()
     _open(out, key, resume)
-    built = build(settings, i_may_test_this)
+    built = build(settings, i_may_test_this) if scores is None else build_from_outputs(settings, seed)
     say = (lambda line: None) if quiet else _progress
     say(f"Target: {built.target.name}, {built.target.description}; the attacker sees {built.threat.access.word}")
     with warnings.catch_warnings(record=True) as noted:
         warnings.simplefilter("always", UserWarning)
         report = run_audit(
-            built.target, built.splits, built.threat, recipe=built.recipe, policy=built.policy, seed=seed,
+            built.target, built.splits, built.threat, recipe=built.recipe, shadows=built.shadows,
+            policy=built.policy, seed=seed,
             only=_words(only), skip=_words(skip), tuned=built.tuned, seconds=budget_seconds,
             profile=Profile.DEEP if deep else Profile.FAST,
             out=out, resume=resume, show_records=settings.report.show_records, accepted=_accepted(settings),
@@ -156,7 +163,7 @@ def _settings(model: str | None, config: Path | None, flags: Mapping[str, Mappin
         changes.setdefault("target", {})["model"] = model
     path = config or Path("safelight.toml")
     if config is None and not path.exists():
-        if model is None:
+        if "model" not in changes.get("target", {}):
             raise InputError("Say what to audit: a model file, or a safelight.toml (write one with `safelight init`).")
         return parse_config({}, Path(), "the command line", changes)
     return read_config(path, changes)

@@ -16,13 +16,15 @@ from safelight.cli.config import Config, DataTable
 from safelight.data.functions import is_function, load_function, load_records
 from safelight.data.images import load_images
 from safelight.data.labels import require_every_class
+from safelight.data.outputs import load_outputs
 from safelight.data.records import Records, Split, Splits
 from safelight.data.tables import Columns, load_table
 from safelight.errors import InputError
 from safelight.recipes.base import Recipe
 from safelight.recipes.function import FunctionRecipe
-from safelight.targets.base import Images, Table, Target
+from safelight.targets.base import Images, Shadows, Table, Target
 from safelight.targets.loading import load_target
+from safelight.targets.recorded import from_outputs
 from safelight.threat import Access, Knows, ThreatModel
 from safelight.verdict.levels import Policy
 
@@ -38,6 +40,7 @@ class Built:
     policy: Policy
     hashes: dict[str, str]
     tuned: tuple[Attack, ...]
+    shadows: Shadows | None = None
 
 
 def build(config: Config, may_test: bool = False) -> Built:
@@ -58,17 +61,39 @@ def build(config: Config, may_test: bool = False) -> Built:
         splits, columns = _table(config)
         classes, inputs = columns.classes, Table(columns.inputs)
     target = _target(config, inputs, tuple(config.target.classes or classes), may_test)
-    threat = ThreatModel(
+    recipe = _recipe(config, inputs if isinstance(inputs, Images) else None)
+    return Built(target, splits, _threat(config), recipe, _policy(config), _hashes(config), _tuned(config))
+
+
+def build_from_outputs(config: Config, seed: int) -> Built:
+    """Load a file of outputs, named as the model: members, nonmembers, and the recorded model that answered them.
+
+    Raises:
+        InputError: the file cannot be used; the message says what to do.
+    """
+    outputs = load_outputs(config.folder / config.target.model, np.random.default_rng([seed, 12]))
+    target, shadows = from_outputs(outputs, config.target.name or Path(config.target.model).name)
+    members, nonmembers = outputs.records.take(outputs.member), outputs.records.take(~outputs.member)
+    splits = Splits(members, nonmembers, drawn=Split(config.data.split))
+    return Built(target, splits, _threat(config), None, _policy(config), _hashes(config), _tuned(config), shadows)
+
+
+def _threat(config: Config) -> ThreatModel:
+    return ThreatModel(
         Access.named(config.threat.access),
         queries=config.threat.queries,
         top_k=config.threat.top_k,
         decimals=config.threat.decimals,
         knows=frozenset(_known(word) for word in config.threat.knows),
     )
-    policy = Policy(config.policy.fail_on, config.policy.alpha, config.policy.tolerate, config.policy.look_for)
-    tuned = tuple(configured(code, values) for code, values in config.attacks.items())
-    recipe = _recipe(config, inputs if isinstance(inputs, Images) else None)
-    return Built(target, splits, threat, recipe, policy, _hashes(config), tuned)
+
+
+def _policy(config: Config) -> Policy:
+    return Policy(config.policy.fail_on, config.policy.alpha, config.policy.tolerate, config.policy.look_for)
+
+
+def _tuned(config: Config) -> tuple[Attack, ...]:
+    return tuple(configured(code, values) for code, values in config.attacks.items())
 
 
 def _target(config: Config, inputs: Images | Table, classes: tuple[str, ...], may_test: bool) -> Target:

@@ -31,15 +31,17 @@ class Records:
         y: class numbers (n,) int64, or real-valued answers (n,) float64 for regression.
         ids: stable names of the records (n,).
         person: who each record is about (n,), or None.
+        group: which part of the population each record is from (n,), or None; it is never given to a model.
     """
 
     x: Any
     y: Array
     ids: Array
     person: Array | None = None
+    group: Array | None = None
 
     @classmethod
-    def of(cls, x: Any, y: Any, ids: Any = None, person: Any = None) -> Records:
+    def of(cls, x: Any, y: Any, ids: Any = None, person: Any = None, group: Any = None) -> Records:
         """Build records from anything array-like; numbers the records from 0 when `ids` is left out.
 
         Raises:
@@ -48,14 +50,16 @@ class Records:
         x = x.reset_index(drop=True) if isinstance(x, pd.DataFrame) else np.asarray(x, dtype=np.float32)
         y = np.asarray(y)
         ids = np.arange(len(y)) if ids is None else np.asarray(ids)
-        records = cls(x, y, ids, None if person is None else np.asarray(person))
+        about = (None if values is None else np.asarray(values) for values in (person, group))
+        records = cls(x, y, ids, *about)
         records._check()
         return records
 
     def _check(self) -> None:
         lengths = {"x": len(self.x), "y": len(self.y), "ids": len(self.ids)}
-        if self.person is not None:
-            lengths["person"] = len(self.person)
+        for name, values in (("person", self.person), ("group", self.group)):
+            if values is not None:
+                lengths[name] = len(values)
         if len(set(lengths.values())) > 1:
             seen = ", ".join(f"{name} has {length}" for name, length in lengths.items())
             raise InputError(f"A group of records needs one value a record everywhere, but {seen}; make them equal.")
@@ -90,11 +94,12 @@ class Records:
         """Return the records at `rows`: positions (m,) or a mask (n,) of bool."""
         rows = np.flatnonzero(rows) if np.asarray(rows).dtype == bool else np.asarray(rows, dtype=int)
         x = self.x.iloc[rows].reset_index(drop=True) if self.is_table else self.x[rows]
-        return Records(x, self.y[rows], self.ids[rows], None if self.person is None else self.person[rows])
+        about = (None if values is None else values[rows] for values in (self.person, self.group))
+        return Records(x, self.y[rows], self.ids[rows], *about)
 
     def relabelled(self, y: Array) -> Records:
         """Return the same records with other labels (n,)."""
-        return Records(self.x, np.asarray(y), self.ids, self.person)
+        return Records(self.x, np.asarray(y), self.ids, self.person, self.group)
 
 
 def concat(groups: Sequence[Records]) -> Records:
@@ -105,12 +110,10 @@ def concat(groups: Sequence[Records]) -> Records:
         if first.is_table
         else np.concatenate([group.x for group in groups])
     )
-    person = None
-    if all(group.person is not None for group in groups):
-        person = np.concatenate([np.asarray(group.person) for group in groups])
-    return Records(
-        x, np.concatenate([group.y for group in groups]), np.concatenate([group.ids for group in groups]), person
-    )
+    y, ids = (np.concatenate([getattr(part, name) for part in groups]) for name in ("y", "ids"))
+    about = [[getattr(part, name) for part in groups] for name in ("person", "group")]
+    joined = (None if any(part is None for part in parts) else np.concatenate(parts) for parts in about)
+    return Records(x, y, ids, *joined)
 
 
 @dataclass(frozen=True)

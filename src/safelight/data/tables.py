@@ -75,7 +75,7 @@ def load_table(
     if isinstance(source, pd.DataFrame):
         frame, where = source.reset_index(drop=True), f"The {name}"
     else:
-        frame, where, name = _read(Path(source)), str(source), Path(source).stem
+        frame, where, name = read_frame(Path(source)), str(source), Path(source).stem
     _check_columns(frame, where, label, person, sensitive)
     _check_values(frame, where)
     x = frame.drop(columns=[label] if person is None else [label, person])
@@ -89,7 +89,8 @@ def load_table(
     return Records.of(x, y, ids, who), Columns(label, names, tuple(x.columns), numeric, person)
 
 
-def _read(path: Path) -> pd.DataFrame:
+def read_frame(path: Path) -> pd.DataFrame:
+    """Return a .csv or .parquet file as it is; raises InputError or MissingExtra."""
     if not path.is_file():
         raise InputError(f"There is no file {path}; correct the path.")
     if path.suffix not in (".csv", ".parquet"):

@@ -25,7 +25,7 @@ from safelight.runner.coin_runs import REFUSALS, CoinRunner, Pool, groups, null_
 from safelight.runner.given import Given
 from safelight.runner.plan import Claim, Kind, Plan, guesses_a_run, make_plan
 from safelight.runner.session import Profile, Session, with_public
-from safelight.targets.base import Images, Target
+from safelight.targets.base import Images, Shadows, Target
 from safelight.targets.sklearn import SklearnModel
 from safelight.threat import ThreatModel
 from safelight.verdict.levels import Policy
@@ -42,6 +42,7 @@ def audit(
     threat: ThreatModel | None = None,
     *,
     recipe: Recipe | None = None,
+    shadows: Shadows | None = None,
     policy: Policy | None = None,
     seed: int = 0,
     only: str | Sequence[str] = (),
@@ -63,6 +64,7 @@ def audit(
         splits: members, nonmembers and public records, and what their owner declares about them.
         threat: the attacker; scores, no query limit and all knowledge when left out.
         recipe: how the model is trained again. scikit-learn targets default to clone and fit.
+        shadows: reference models that were trained already; left out, they are trained by the recipe.
         policy: what the owner accepts.
         seed: the same seed gives the same report.
         only, skip: beginnings of attack codes, such as "V" or "M001".
@@ -94,7 +96,7 @@ def audit(
         seconds,
         show_records,
         _store(out, resume),
-        None if trained is None else ShadowPool(trained, seed, Ledger(None if out is None else out / "ledger")),
+        shadows or (None if trained is None else ShadowPool(trained, seed, _ledger(out))),
         say,
     )
     _check_labels(session)
@@ -211,6 +213,13 @@ def _recipe(recipe: Recipe | None, target: Target) -> Recipe | None:
         return recipe
     inputs = target.model.inputs
     return SklearnRecipe(target.model.fitted, inputs if isinstance(inputs, Images) else None)
+
+
+def _ledger(out: Path | None) -> Ledger:
+    try:
+        return Ledger(None if out is None else out / "ledger")
+    except OSError as error:
+        raise InputError(f"Cannot write to {out}: {error.strerror}; choose another --out folder.") from error
 
 
 def _store(out: Path | None, resume: bool) -> Store:

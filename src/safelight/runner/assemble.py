@@ -220,8 +220,9 @@ class _Shown:
 
     def rows(self) -> dict[str, dict[str, tuple[Measurement, ...]]]:
         return {
-            f"{claim.attack.code} {claim.column}": self.given.rows[claim.name]
-            for claim in self._on_model(Kind.ATTRIBUTE)
+            f"{claim.attack.code} {claim.column or 'by group'}": self.given.rows[claim.name]
+            for claim in (*self._on_model(Kind.ATTRIBUTE), *self._on_model(Kind.MEMBERSHIP))
+            if claim.name in self.given.rows
         }
 
 

@@ -31,7 +31,7 @@ from safelight.report.model import AtRisk
 from safelight.runner.plan import Claim, Kind
 from safelight.runner.session import Session, known_classes
 from safelight.targets.base import Images, Target
-from safelight.verdict.outcome import Outcome, of_attribute, of_membership, of_recognition, of_records
+from safelight.verdict.outcome import Outcome, of_attribute, of_groups, of_membership, of_recognition, of_records
 
 MOST_RECORDS = 2000
 
@@ -42,7 +42,8 @@ class Given:
 
     Attributes:
         hashes: of the evidence of each claim and role.
-        rows: for each claim about an attribute: members, nonmembers and imputation side by side.
+        rows: numbers side by side for a claim: of members, nonmembers and imputation for an attribute; of each declared
+            group for membership.
     """
 
     session: Session
@@ -92,7 +93,7 @@ class Given:
             return WhatIsInside(np.unique(self.session.splits.members.y))
         records, _ = self.asked(claim)
         # Names could betray the group that a record comes from.
-        nameless = replace(records, ids=np.arange(len(records)), person=None)
+        nameless = replace(records, ids=np.arange(len(records)), person=None, group=None)
         if claim.attack.answers is WhoWasIn:
             return WhoWasIn(nameless)
         values = values_of(self.session.splits.members, claim.column)
@@ -118,6 +119,8 @@ class Given:
         records, member = self.asked(claim)
         rng = self.session.rng("measure", claim.name, role)
         person = records.person if records.is_table else None
+        if role is Role.TARGET and records.group is not None:
+            self.rows[claim.name] = of_groups(scores, member, records.group, self.level, rng)
         return of_membership(scores, member, self.level, rng, person, _resamples(role))
 
     def _attribute(self, claim: Claim, target: Target, role: Role) -> Outcome:

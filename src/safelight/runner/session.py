@@ -11,11 +11,10 @@ import numpy as np
 from numpy.random import Generator
 
 from safelight.attacks.base import Attack
-from safelight.compute.shadows import ShadowPool
 from safelight.data.records import Records, Splits
 from safelight.evidence import Store
 from safelight.recipes.base import Recipe
-from safelight.targets.base import Side, Target
+from safelight.targets.base import Shadows, Side, Target
 from safelight.threat import Knows, ThreatModel
 from safelight.verdict.levels import Policy
 
@@ -39,7 +38,7 @@ class Session:
         seconds: time budget for the coin runs, or None.
         show_records: whether training records may be shown.
         store: where evidence goes.
-        shadows: the attacker's own models, where there is a recipe to train them by.
+        shadows: the attacker's own models, or None.
         say: called with one line of progress.
     """
 
@@ -56,7 +55,7 @@ class Session:
     seconds: float | None
     show_records: bool
     store: Store
-    shadows: ShadowPool | None
+    shadows: Shadows | None
     say: Callable[[str], None]
 
     def rng(self, *names: object) -> Generator:

@@ -109,6 +109,28 @@ def of_membership(
     return Outcome(min(1.0, tests * min(ps)), measured, bound, powered, settle)
 
 
+def of_groups(
+    scores: Array, member: Array, group: Array, level: float, rng: Generator, least: int = 20
+) -> dict[str, tuple[Measurement, ...]]:
+    """Return AUC and TPR at 1 % FPR within each group of the population, by its name.
+
+    Intervals have confidence 1 - level / groups, so that they hold for all groups together. A group with fewer than
+    `least` members or nonmembers has no numbers.
+    """
+    names = np.unique(group)
+    confidence = 1 - level / len(names)
+    rows: dict[str, tuple[Measurement, ...]] = {}
+    for name in names:
+        inside, outside = scores[member & (group == name)], scores[~member & (group == name)]
+        if min(len(inside), len(outside)) < least:
+            rows[str(name)] = (Measurement("auc", None, control=0.5),)
+            continue
+        low, high = auc_interval(inside, outside, rng, confidence=confidence)
+        rate = tpr_at_fpr(inside, outside, LOOK_FOR_FPR, rng, confidence=confidence)
+        rows[str(name)] = (Measurement("auc", auc(inside, outside), low, high, control=0.5), rate.measurement)
+    return rows
+
+
 def of_attribute(
     belief: Array,
     imputed: Array,

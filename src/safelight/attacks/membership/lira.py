@@ -12,7 +12,7 @@ from numpy.random import Generator
 from scipy.stats import norm
 
 from safelight.attacks.membership.ask import affordable, beliefs
-from safelight.attacks.membership.references import references
+from safelight.attacks.membership.references import mean_where, references
 from safelight.attacks.membership.signal import signal
 from safelight.evidence import Scores, WhoWasIn
 from safelight.targets.base import View
@@ -97,12 +97,12 @@ def offline_deviation(target: Array, shadows: Array, inside: Array, fixed: bool)
 def gaussian(shadows: Array, chosen: Array, fixed: bool) -> tuple[Array, Array]:
     """Return mean (n,) and standard deviation (n,) of the chosen (s, n) signals of each record.
 
-    Deviations take one degree of freedom a record; a record with a single chosen shadow has the fixed one.
+    Deviations take one degree of freedom a record; a record with a single chosen shadow has the fixed one, and one with
+    none the mean of all others, too.
     """
-    count = chosen.sum(axis=0)
-    mean = np.where(chosen, shadows, 0.0).sum(axis=0) / count
+    count, mean = chosen.sum(axis=0), mean_where(chosen, shadows)
     squares = (np.where(chosen, shadows - mean, 0.0) ** 2).sum(axis=0)
-    together = squares.sum() / max((count - 1).sum(), 1)
+    together = squares.sum() / max((count - 1)[count > 0].sum(), 1)
     own = squares / np.maximum(count - 1, 1)
     variance = np.full(mean.shape, together) if fixed else np.where(count > 1, own, together)
     return mean, np.sqrt(np.maximum(variance, 1e-12))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from numpy import ndarray as Array
 
 from safelight.data.records import Records, concat
@@ -36,7 +37,7 @@ def references(view: View, question: Records, count: int) -> References:
 
     Raises:
         AccessDenied: the attacker has no models of its own and no way to train some.
-        InputError: fewer than 2 models, a class with fewer than two records, or a record that no model was without.
+        InputError: fewer than 2 models, a class with fewer than two records, or every record trained on by every model.
     """
     if view.side.shadows is None:
         raise AccessDenied(
@@ -47,12 +48,18 @@ def references(view: View, question: Records, count: int) -> References:
     public = known_public(view)
     records = question if public is None else concat([question, public])
     answers, inside = view.side.shadows.answers(records, count)
-    if inside.all(axis=0).any():
+    if inside.all():
         raise InputError(
-            f"{int(inside.all(axis=0).sum())} of {len(records)} records were trained on by all {len(inside)} reference "
-            "models; at least one must be without each."
+            f"All {len(inside)} reference models were trained on all {len(records)} records; they must be without some."
         )
     return References(view.shortened(answers) if view.classes else answers, inside, records, len(question))
+
+
+def mean_where(chosen: Array, values: Array) -> Array:
+    """Return the mean (n,) of the chosen (models, n) values of each record; where there is none, the mean of the rest."""
+    count = chosen.sum(axis=0)
+    mean = np.where(chosen, values, 0.0).sum(axis=0) / np.maximum(count, 1)
+    return np.where(count > 0, mean, mean[count > 0].mean() if count.any() else 0.0)
 
 
 def known_public(view: View) -> Records | None:

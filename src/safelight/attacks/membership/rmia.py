@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from safelight.attacks.confidence import confidence
 from safelight.attacks.membership.ask import affordable, beliefs
-from safelight.attacks.membership.references import known_public, references
+from safelight.attacks.membership.references import known_public, mean_where, references
 from safelight.data.records import concat
 from safelight.errors import AccessDenied, BudgetSpent
 from safelight.evidence import Scores, WhoWasIn
@@ -108,10 +108,6 @@ def offline_usual(references: Array, out: Array, offline_a: float) -> Array:
 def online_usual(references: Array, out: Array) -> Array:
     """Return p (n,) = (mean of p_in + mean of p_out) / 2; both sides present for each record."""
     return (mean_where(~out, references) + mean_where(out, references)) / 2
-
-
-def mean_where(chosen: Array, values: Array) -> Array:
-    return np.where(chosen, values, 0.0).sum(axis=0) / chosen.sum(axis=0)
 
 
 def log_ratios(target: Array, usual: Array) -> Array:

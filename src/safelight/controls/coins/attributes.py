@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -75,7 +75,7 @@ def with_values(records: Records, column: str, rows: Array, values: Array) -> Re
     """Return the records with other values (m,) in `column` at `rows` (m,)."""
     x = records.x.copy()
     x.iloc[rows, x.columns.get_loc(column)] = values
-    return Records(x, records.y, records.ids, records.person)
+    return replace(records, x=x)
 
 
 def blanked(records: Records, column: str, values: Array) -> Records:
