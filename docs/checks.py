@@ -121,7 +121,8 @@ def _flags(name: str, command: str) -> Iterator[str]:
 @cache
 def flags(command: str) -> frozenset[str]:
     """Return the flags of one command."""
-    function = getattr(import_module(f"safelight.cli.{command}"), command)
+    place = command.replace("-", "_")
+    function = getattr(import_module(f"safelight.cli.{place}"), place)
     return frozenset({"--help", *(f"--{item.replace('_', '-')}" for item in inspect.signature(function).parameters)})
 
 

