@@ -14,7 +14,7 @@ from typing import Any
 
 from safelight.attacks.base import all_attacks
 from safelight.attacks.configure import configured
-from safelight.cli import COMMANDS
+from safelight.cli import COMMANDS, home
 from safelight.cli.config import TABLES, AcceptedEntry, parse_config
 from safelight.errors import InputError, did_you_mean
 from safelight.report.document import schema
@@ -121,8 +121,8 @@ def _flags(name: str, command: str) -> Iterator[str]:
 @cache
 def flags(command: str) -> frozenset[str]:
     """Return the flags of one command."""
-    place = command.replace("-", "_")
-    function = getattr(import_module(f"safelight.cli.{place}"), place)
+    module, _, name = home(command).partition(":")
+    function = getattr(import_module(module), name)
     return frozenset({"--help", *(f"--{item.replace('_', '-')}" for item in inspect.signature(function).parameters)})
 
 

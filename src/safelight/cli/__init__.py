@@ -36,8 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     for name, text in COMMANDS.items():
         # The list shows one line a command and imports none of them; a command itself speaks by its docstring.
-        place = name.replace("-", "_")
-        app.command(f"safelight.cli.{place}:{place}", name=name, help=None if words[:1] == [name] else text)
+        app.command(home(name), name=name, help=None if words[:1] == [name] else text)
     try:
         code = app(words)
     except cyclopts.CycloptsError:
@@ -51,6 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     return code if isinstance(code, int) else 0
+
+
+def home(command: str) -> str:
+    """Return where a command lives, as "module:function"."""
+    place = command.replace("-", "_")
+    return f"safelight.cli.{place}:{place}"
 
 
 def _version() -> str:
