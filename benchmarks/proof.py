@@ -10,7 +10,6 @@ import json
 import sys
 import time
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,7 +36,7 @@ from safelight.evidence import WhatIsInside, WhichValue
 from safelight.measures.binomial import clopper_pearson
 from safelight.recipes.base import Recipe
 from safelight.recipes.sklearn import SklearnRecipe
-from safelight.targets.base import Images, Side, Table, Target
+from safelight.targets.base import Images, Side, Table
 from safelight.threat import Access, ThreatModel
 
 LEAK = 0.5
@@ -120,25 +119,14 @@ def bench_of(attack: Attack) -> Bench:
     return table_bench(RecordCoins(share=1.0), found, splits)
 
 
-@dataclass(frozen=True)
-class PartlyPlanted:
-    """Plants a leak of known size: a random share of the records, or of the classes' pictures, is remembered."""
-
-    attack: Attack
-    inputs: Images | Table
-
-    def fit(self, records: Records, seed: int) -> Target:
-        return planted_recipe(self.attack, self.inputs, False, LEAK).fit(records, seed)
-
-
-def pooled(attack: Attack, bench: Bench, fit: Callable[[Records, int], Target], never: bool) -> Guesses:
-    """Return right guesses over all runs."""
+def pooled(attack: Attack, bench: Bench, recipe: Recipe, never: bool) -> Guesses:
+    """Return right guesses over all runs; who knows how the models are made has reference models made like them."""
     total = Guesses(0, 0, 0, 2)
-    side = Side(bench.splits.public, ShadowPool(bench.recipe))
+    side = Side(bench.splits.public, ShadowPool(recipe))
     for run in range(bench.runs):
         rng = np.random.default_rng([run, 8, never])
         draw = (bench.coins.never_saw if never else bench.coins.flip)(bench.splits, rng)
-        view = fit(draw.train, run).view(ThreatModel(Access.WEIGHTS).narrowed(attack.needs), side)
+        view = recipe.fit(draw.train, run).view(ThreatModel(Access.WEIGHTS).narrowed(attack.needs), side)
         answer = attack.run(view, draw.question, rng)
         total = total + replace(guess(draw.match(answer), draw.secret, bench.coins.share, rng), k=2)
     return total
@@ -148,9 +136,10 @@ def prove(code: str, attack: Attack) -> dict[str, object]:
     """Return one row; `green` only if all three hold."""
     started = time.process_time()
     bench = bench_of(attack)
-    planted = pooled(attack, bench, PartlyPlanted(attack, bench.inputs).fit, never=False)
+    # A random share of the records, or of the classes' pictures, is remembered.
+    planted = pooled(attack, bench, planted_recipe(attack, bench.inputs, False, LEAK), never=False)
     low, high = clopper_pearson(planted.right, planted.guesses, 0.99)
-    null = pooled(attack, bench, bench.recipe.fit, never=True)
+    null = pooled(attack, bench, bench.recipe, never=True)
     chance = float(binom.cdf(null.right, null.guesses, 0.5))
     figure = FIGURES[code]()
     if bench.found is None:

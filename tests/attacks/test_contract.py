@@ -20,7 +20,7 @@ from safelight.errors import AccessDenied, BudgetSpent, InputError
 from safelight.evidence import Evidence, Origin, Role, WhatIsInside, WhichValue
 from safelight.recipes.sklearn import SklearnRecipe
 from safelight.recipes.torch import TorchRecipe
-from safelight.targets.base import Images, Side
+from safelight.targets.base import Images, Side, Table
 from safelight.threat import Access, Knows, ThreatModel
 
 CODES = list(all_attacks())
@@ -77,17 +77,20 @@ def run(code, pictures, table, fit, runs, flip="flip", queries=None):
         rng = np.random.default_rng([number, 3])
         draw = getattr(coins, flip)(splits, rng)
         threat = ThreatModel(Access.WEIGHTS, queries=queries).narrowed(attack.needs)
-        view = fit(attack, recipe, draw, number).view(threat, Side(splits.public, ShadowPool(recipe)))
+        # Who knows how a model is made has reference models that are made like it.
+        known = shaped(attack, draw) if fit is planted else recipe
+        view = fit(attack, recipe, draw, number).view(threat, Side(splits.public, ShadowPool(known)))
         total = total + guess(draw.match(attack.run(view, draw.question, rng)), draw.secret, coins.share, rng)
     return total
 
 
-def planted(attack, recipe, draw, number):
-    inputs = draw.train.x.shape[1:] if not draw.train.is_table else None
-    from safelight.targets.base import Table
+def shaped(attack, draw):
+    shape = Table(tuple(draw.train.x.columns)) if draw.train.is_table else Images(draw.train.x.shape[1:])
+    return planted_recipe(attack, shape, False)
 
-    shape = Images(inputs) if inputs else Table(tuple(draw.train.x.columns))
-    return planted_recipe(attack, shape, False).fit(draw.train, number)
+
+def planted(attack, recipe, draw, number):
+    return shaped(attack, draw).fit(draw.train, number)
 
 
 @pytest.mark.parametrize("code", CODES)

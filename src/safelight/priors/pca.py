@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -40,14 +41,10 @@ class Pca:
             mirrored: add each image's mirror image; right for faces, wrong for writing.
             most: of more images than this, evenly spaced ones are taken, to bound time and memory.
         """
-        x = x[np.linspace(0, len(x) - 1, most).astype(int)] if len(x) > most else x
-        x = np.concatenate([x, x[..., ::-1]]) if mirrored else x
-        flat = x.reshape(len(x), -1).astype(np.float64)
-        mean = flat.mean(axis=0)
-        _, strength, directions = np.linalg.svd(flat - mean, full_matrices=False)
-        size = max(1, min(components, int((strength > 1e-6 * strength[0]).sum())))
-        scale = strength[:size] / np.sqrt(len(flat) - 1)
-        return cls(images, mean, directions[:size], scale)
+        x = np.ascontiguousarray(x[np.linspace(0, len(x) - 1, most).astype(int)] if len(x) > most else x)
+        mean, scale, directions = _eigenfaces(x.tobytes(), x.dtype.str, x.shape, mirrored)
+        size = max(1, min(components, int((scale > 1e-6 * scale[0]).sum())))
+        return cls(images, mean, directions[:size], scale[:size])
 
     @property
     def size(self) -> int:
@@ -74,3 +71,14 @@ class Pca:
 
     def confine(self, z: Any) -> Any:
         return ball(z, self.reach)
+
+
+@lru_cache(maxsize=2)
+def _eigenfaces(content: bytes, kind: str, shape: tuple[int, ...], mirrored: bool) -> tuple[Array, Array, Array]:
+    """Return mean (pixels,), deviations (d,) and directions (d, pixels); every attack of an audit asks for them."""
+    x = np.frombuffer(content, kind).reshape(shape)
+    x = np.concatenate([x, x[..., ::-1]]) if mirrored else x
+    flat = x.reshape(len(x), -1).astype(np.float64)
+    mean = flat.mean(axis=0)
+    _, strength, directions = np.linalg.svd(flat - mean, full_matrices=False)
+    return mean, strength / np.sqrt(len(flat) - 1), directions

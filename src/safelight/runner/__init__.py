@@ -81,7 +81,7 @@ def audit(
     Raises:
         InputError, BadAnswer: the data or the model's answers cannot be used.
     """
-    trained = _recipe(recipe, target)
+    trained, ledger = _recipe(recipe, target), _ledger(out)
     session = Session(
         target,
         with_public(splits, np.random.default_rng([seed, 11])),
@@ -96,7 +96,8 @@ def audit(
         seconds,
         show_records,
         _store(out, resume),
-        shadows or (None if trained is None else ShadowPool(trained, seed, _ledger(out))),
+        shadows or (None if trained is None else ShadowPool(trained, seed, ledger)),
+        ledger,
         say,
     )
     _check_labels(session)

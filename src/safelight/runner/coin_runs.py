@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy import ndarray as Array
+from numpy.random import Generator
 
 from safelight.attacks.base import Attack, settings
 from safelight.controls.coins.base import Coins, Draw, Guesses, guess
-from safelight.controls.planted import planted_recipe
+from safelight.data.records import Splits
 from safelight.errors import AccessDenied, BudgetSpent, InputError
 from safelight.evidence import Evidence, Origin, Role, WhatIsInside
 from safelight.measures.binomial import binomial_p
@@ -48,7 +49,7 @@ class Pool:
 def trial(session: Session, attack: Attack, draw: Draw, target: Target, coins: Coins, role: Role, run: int) -> Evidence:
     """Attack one trained model through the door, then join the secret."""
     threat = session.threat_of(attack)
-    view = target.view(threat, session.side())
+    view = target.view(threat, session.side(session.planted(attack) if role is Role.PLANTED else None))
     seed = int(session.rng("attack", attack.code, coins.name, role, run).integers(2**31))
     answer = attack.run(view, draw.question, np.random.default_rng(seed))
     origin = Origin(attack.code, settings(attack), threat, role, target.name, seed, view.spent, True, run)
@@ -100,18 +101,19 @@ class CoinRunner:
 
     def real(self, runs: int) -> list[Pool]:
         """Coins flipped, the recipe trained, the attacks run."""
-        return self.pools(Role.COINS, runs, lambda run: self._trained(run, "flip", self.coins.flip))
+        return self.pools(Role.COINS, runs, lambda run: self._trained(run, "flip", self._flip(run)))
 
     def never_saw(self, runs: int) -> list[Pool]:
         """The recipe trained on none of the candidates."""
-        return self.pools(Role.NEVER_SAW, runs, lambda run: self._trained(run, "never saw", self.coins.never_saw))
+        return self.pools(
+            Role.NEVER_SAW, runs, lambda run: self._trained(run, "never saw", self._flip(run, self.coins.never_saw))
+        )
 
     def permuted(self, runs: int) -> list[Pool]:
         """The recipe trained on permuted labels: what a class looks like is lost."""
 
         def make(run: int) -> tuple[Draw, Callable[[Claim], Target]]:
-            rng = self.session.rng("permute", self.coins.name, run)
-            draw = self.coins.flip(self.session.splits, rng)
+            rng, draw = self.session.rng("permute", self.coins.name, run), self._flip(run)
             train = draw.train.relabelled(rng.permutation(draw.train.y))
             return draw, self._lazily(lambda: self._fit(train, "permute", run))
 
@@ -123,8 +125,7 @@ class CoinRunner:
         assert isinstance(recipe, StartsUntrained)
 
         def make(run: int) -> tuple[Draw, Callable[[Claim], Target]]:
-            rng = self.session.rng("untrained", self.coins.name, run)
-            draw = self.coins.flip(self.session.splits, rng)
+            rng, draw = self.session.rng("untrained", self.coins.name, run), self._flip(run)
             return draw, self._lazily(lambda: recipe.untrained(draw.train, int(rng.integers(2**31))))
 
         return self.pools(Role.UNTRAINED, runs, make)
@@ -132,20 +133,23 @@ class CoinRunner:
     def planted(self, runs: int) -> list[Pool]:
         """A model that leaks everything the coins decide."""
         session = self.session
-        model = session.target.model
 
         def make(run: int) -> tuple[Draw, Callable[[Claim], Target]]:
-            rng = session.rng("planted", self.coins.name, run)
-            draw = self.coins.flip(session.splits, rng)
-            seed = int(rng.integers(2**31))
-            return draw, lambda claim: planted_recipe(claim.attack, model.inputs, not model.classes).fit(
-                draw.train, seed
-            )
+            draw, seed = self._flip(run), int(session.rng("planted", self.coins.name, run).integers(2**31))
+            return draw, lambda claim: session.planted(claim.attack).fit(draw.train, seed)
 
         return self.pools(Role.PLANTED, runs, make)
 
-    def _trained(self, run: int, word: str, flip: Callable[..., Draw]) -> tuple[Draw, Callable[[Claim], Target]]:
-        draw = flip(self.session.splits, self.session.rng(word, self.coins.name, run))
+    def _flip(self, run: int, flip: Callable[[Splits, Generator], Draw] | None = None) -> Draw:
+        """Flip the coins of one run.
+
+        Every role of a run asks about the same units with the same coins, so that reference models are trained once
+        for all of them. Each test stays valid: no model but the planted one, and that of the coins themselves, can know
+        a coin, and a planted leak that is missed only takes claims away.
+        """
+        return (flip or self.coins.flip)(self.session.splits, self.session.rng("flip", self.coins.name, run))
+
+    def _trained(self, run: int, word: str, draw: Draw) -> tuple[Draw, Callable[[Claim], Target]]:
         return draw, self._lazily(lambda: self._fit(draw.train, word, run))
 
     def _fit(self, train: object, word: str, run: int) -> Target:

@@ -11,7 +11,6 @@ from safelight.attacks.attributes.imputation import impute
 from safelight.attacks.base import Attack, settings
 from safelight.controls.coins.attributes import blanked, values_of
 from safelight.controls.matcher import class_likeness, likeness, own_rank
-from safelight.controls.planted import planted_recipe
 from safelight.data.records import Records, concat
 from safelight.evidence import (
     Answer,
@@ -80,7 +79,7 @@ class Given:
         kept = session.store.get(name)
         if kept is None:
             threat = session.threat_of(attack)
-            view = target.view(threat, session.side())
+            view = target.view(threat, session.side(session.planted(attack) if role is Role.PLANTED else None))
             seed = int(session.rng("given", attack.code, claim.column, role).integers(2**31))
             answer: Answer = attack.run(view, self.question(claim), np.random.default_rng(seed))
             origin = Origin(attack.code, settings(attack), threat, role, target.name, seed, view.spent, True)
@@ -225,7 +224,7 @@ class Given:
         if role is Role.TARGET:
             return session.target
         if role is Role.PLANTED:
-            return planted_recipe(attack, model.inputs, not model.classes).fit(members, seed)
+            return session.planted(attack).fit(members, seed)
         if session.recipe is None:
             return None
         if role is Role.CONTROL:

@@ -11,6 +11,9 @@ import numpy as np
 from numpy.random import Generator
 
 from safelight.attacks.base import Attack
+from safelight.compute.ledger import Ledger
+from safelight.compute.shadows import ShadowPool
+from safelight.controls.planted import planted_recipe
 from safelight.data.records import Records, Splits
 from safelight.evidence import Store
 from safelight.recipes.base import Recipe
@@ -39,6 +42,7 @@ class Session:
         show_records: whether training records may be shown.
         store: where evidence goes.
         shadows: the attacker's own models, or None.
+        ledger: where what reference models answer is kept.
         say: called with one line of progress.
     """
 
@@ -56,16 +60,29 @@ class Session:
     show_records: bool
     store: Store
     shadows: Shadows | None
+    ledger: Ledger
     say: Callable[[str], None]
 
     def rng(self, *names: object) -> Generator:
         """Return the random stream of this name: independent of what else runs, and in which order."""
         return np.random.default_rng([self.seed, *(zlib.crc32(str(name).encode()) for name in names)])
 
-    def side(self) -> Side:
-        """Return what the threat model grants the attacker besides the door."""
+    def side(self, planted: Recipe | None = None) -> Side:
+        """Return what the threat model grants the attacker besides the door.
+
+        Args:
+            planted: how the attacked model was made, where it is a planted one: who knows how a model is trained has
+                reference models that are trained like it.
+        """
         public = self.splits.public if Knows.PUBLIC in self.threat.knows else None
-        return Side(public, self.shadows if Knows.RECIPE in self.threat.knows else None)
+        shadows = self.shadows
+        if planted is not None and shadows is not None:
+            shadows = ShadowPool(planted, self.seed, self.ledger)
+        return Side(public, shadows if Knows.RECIPE in self.threat.knows else None)
+
+    def planted(self, attack: Attack) -> Recipe:
+        """Return how a model is made that leaks what this attack looks for, of the target's own kind."""
+        return planted_recipe(attack, self.target.model.inputs, not self.target.model.classes)
 
     def threat_of(self, attack: Attack) -> ThreatModel:
         return self.threat.narrowed(attack.needs)

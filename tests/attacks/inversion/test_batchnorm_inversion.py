@@ -21,7 +21,7 @@ WEIGHTS = ThreatModel(Access.WEIGHTS)
 
 
 def literal(x, mean, variance):
-    """Yin et al. 2020, eq. 4, in units of the layer's own deviations and by the root mean square over channels."""
+    """Yin et al. 2020, section 3.2, in units of the layer's own deviations by the root mean square over channels."""
     means, variances = 0.0, 0.0
     for channel in range(x.shape[1]):
         values = [float(value) for image in x for value in np.ravel(image[channel])]
@@ -71,11 +71,11 @@ def test_the_sum_runs_over_all_layers_that_keep_statistics_and_the_first_may_wei
     with Statistics(net, first=10.0) as statistics:
         for _ in range(2):
             net(x)
-            assert float(statistics.distance()) == pytest.approx(10 * each[0] + each[1], rel=1e-4)
+            assert float(statistics.distance().detach()) == pytest.approx(10 * each[0] + each[1], rel=1e-4)
     assert not net[1]._forward_pre_hooks, "nobody listens any more"
 
 
-def test_the_statistics_alone_make_the_batch_look_like_the_training_data(digits):
+def test_a_heavy_weight_makes_the_batch_look_like_the_training_data(digits):
     """With no weight on them the pictures' pixels vary otherwise than those of the stored pictures."""
     target = BatchNormInversion().planted(DIGITS).fit(digits, 0)
     stored = target.model.stored
@@ -86,7 +86,7 @@ def test_the_statistics_alone_make_the_batch_look_like_the_training_data(digits)
         means, variances = answer.images.mean(0) - stored.mean(0), answer.images.var(0) - stored.var(0)
         return np.abs(means).mean(), np.abs(variances).mean()
 
-    for with_them, without in zip(misses(10.0), misses(0.0)):
+    for with_them, without in zip(misses(1000.0), misses(0.0)):
         assert with_them < 0.5 * without
 
 
@@ -126,7 +126,7 @@ def test_a_model_without_batchnorm_is_left_out_with_the_reason_and_refused(digit
     attack, asked, rng = BatchNormInversion(), WhatIsInside(np.arange(10)), np.random.default_rng(0)
     assert attack.misfit(from_torch(network(), DIGITS).model, Side()) == ""
     plain = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-    linear = SklearnRecipe(LogisticRegression(max_iter=20), DIGITS).fit(digits.take(np.arange(100)), 0)
+    linear = SklearnRecipe(LogisticRegression(max_iter=300), DIGITS).fit(digits.take(np.arange(100)), 0)
     for target in (from_torch(plain, DIGITS), linear, LeakyRecipe(DIGITS, pictures=True).fit(digits, 0)):
         reason = attack.misfit(target.model, Side())
         assert reason == "it reads the statistics of BatchNorm layers, and the target has none"

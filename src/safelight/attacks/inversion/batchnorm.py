@@ -57,13 +57,13 @@ class BatchNormInversion:
     needs: ClassVar[Access] = Access.WEIGHTS
     knows: ClassVar[frozenset[Knows]] = frozenset()
     answers: ClassVar[type] = WhatIsInside
-    source: ClassVar[str] = "Yin et al. 2020, arXiv:1912.08795 (DeepInversion), eq. 2 to 4"
+    source: ClassVar[str] = "Yin et al. 2020, arXiv:1912.08795 (DeepInversion), section 3.2"
     deep: ClassVar[bool] = False
 
     loss: Loss = Loss.MAX_MARGIN
     steps: int = 100
     rate: float = 0.1
-    smooth: float = 30.0
+    smooth: float = 10.0
     small: float = 30.0
     statistics: float = 10.0
     first: float = 1.0

@@ -13,8 +13,8 @@ from safelight.attacks.inversion.budget import passed
 from safelight.attacks.inversion.scores import pictures
 from safelight.errors import BudgetSpent
 from safelight.evidence import Reconstructions, WhatIsInside
-from safelight.priors.base import Prior, public_images
-from safelight.priors.pca import Pca
+from safelight.priors.base import Prior
+from safelight.priors.choose import PriorKind, fitted
 from safelight.targets.base import View
 from safelight.threat import Access, Knows
 
@@ -33,7 +33,8 @@ class BoundaryRepulsion:
     keeps the most likely picture, with confidence 0.
 
     Attributes:
-        components: eigenfaces of the public images at most (>= 1).
+        prior: how the public images are described; a learned prior needs torch.
+        components: eigenfaces of the public images, or numbers a latent, at most (>= 1).
         mirrored: whether public images are used mirrored, too.
         queries: most queries a class; fewer where the budget is smaller.
         points: points on the sphere (>= 2).
@@ -50,6 +51,7 @@ class BoundaryRepulsion:
     source: ClassVar[str] = "Kahla et al. 2022, arXiv:2203.01925 (BREP-MI)"
     deep: ClassVar[bool] = False
 
+    prior: PriorKind = PriorKind.PCA
     components: int = 100
     mirrored: bool = False
     queries: int = 1100
@@ -65,7 +67,7 @@ class BoundaryRepulsion:
             AccessDenied: there are no public images.
             BudgetSpent: nothing may be sent at all.
         """
-        prior = Pca.fit(public_images(view), view.images, self.components, self.mirrored)
+        prior = fitted(self.prior, view, self.components, self.mirrored, rng)
         return self.within(prior, view, question, rng)
 
     def within(self, prior: Prior, view: View, question: WhatIsInside, rng: Generator) -> Reconstructions:

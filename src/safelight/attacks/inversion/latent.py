@@ -12,11 +12,12 @@ from numpy.random import Generator
 from safelight.attacks.inversion.ascend import ascend, need_torch
 from safelight.attacks.inversion.augment import GENTLE
 from safelight.attacks.inversion.budget import rounds
+from safelight.attacks.inversion.features import unlikely
 from safelight.attacks.inversion.losses import Loss, probability
 from safelight.attacks.inversion.select import best_starts, steadiest
 from safelight.evidence import Reconstructions, WhatIsInside
-from safelight.priors.base import Prior, public_images
-from safelight.priors.pca import Pca
+from safelight.priors.base import Prior
+from safelight.priors.choose import PriorKind, fitted
 from safelight.targets.base import View
 from safelight.threat import Access, Knows
 
@@ -38,7 +39,8 @@ class LatentInversion:
 
     Attributes:
         loss: identity loss to descend.
-        components: eigenfaces of the public images at most (>= 1).
+        prior: how the public images are described; a learned prior takes up to a minute more.
+        components: eigenfaces of the public images, or numbers a latent, at most (>= 1).
         mirrored: whether public images are used mirrored, too.
         steps: gradient steps (>= 1).
         rate: size of the first steps, in standard deviations.
@@ -47,6 +49,8 @@ class LatentInversion:
         restarts: starts a class (>= 1).
         views: random views of each picture that a step looks at; 0 for the picture itself.
         looks: heavily changed views by which the best restart is chosen, where there are several.
+        features: weight that holds what the last layer is fed to what public pictures feed it (>= 0); it needs the
+            weights. It helps `Loss.NEGATIVE_LOGIT`, whose partner it is in arXiv:2304.01669, and hardly the margin.
     """
 
     code: ClassVar[str] = "V002"
@@ -58,7 +62,8 @@ class LatentInversion:
     deep: ClassVar[bool] = False
 
     loss: Loss = Loss.MAX_MARGIN
-    components: int = 200
+    prior: PriorKind = PriorKind.PCA
+    components: int = 400
     mirrored: bool = True
     steps: int = 50
     rate: float = 0.1
@@ -67,6 +72,7 @@ class LatentInversion:
     restarts: int = 1
     views: int = 0
     looks: int = 20
+    features: float = 0.0
 
     def run(self, view: View, question: WhatIsInside, rng: Generator) -> Reconstructions:
         """Return one picture a class; `confidence` is the model's probability of the class at the last step.
@@ -76,7 +82,7 @@ class LatentInversion:
             BudgetSpent: the budget does not pay for one step of all classes.
         """
         need_torch("Latent inversion")
-        prior = Pca.fit(public_images(view), view.images, self.components, self.mirrored)
+        prior = fitted(self.prior, view, self.components, self.mirrored, rng)
         return self.within(prior, view, question, rng)
 
     def within(self, prior: Prior, view: View, question: WhatIsInside, rng: Generator) -> Reconstructions:
@@ -96,9 +102,10 @@ class LatentInversion:
             x = prior.decode(z + self.noise * around)
             seen = [view.differentiable(GENTLE.of(x, rng)) for _ in range(self.views)] or [view.differentiable(x)]
             sure = torch.stack([probability(logits, classes) for logits in seen]).mean(0)
-            return -torch.stack([self.loss(logits, classes) for logits in seen]).mean(0)
+            return -torch.stack([self.loss(logits, classes) for logits in seen]).mean(0) - unlike()
 
-        z, _ = ascend(objective, torch.as_tensor(starts, dtype=torch.float32), steps, self.rate, prior.confine)
+        with unlikely(view, self.features, len(classes), rng) as unlike:
+            z, _ = ascend(objective, torch.as_tensor(starts, dtype=torch.float32), steps, self.rate, prior.confine)
         x = prior.decode(z)
         trust = steadiest(view, x, classes, looks, rng) if looks else sure.double().numpy()
         best = trust.reshape(-1, self.restarts).argmax(axis=1) + np.arange(len(wanted)) * self.restarts

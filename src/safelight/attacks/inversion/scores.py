@@ -16,8 +16,8 @@ from safelight.attacks.inversion.linear import largest_margin, linear_model
 from safelight.attacks.inversion.search import Genetic, Nes, SeparableCma, Strategy
 from safelight.errors import BudgetSpent
 from safelight.evidence import Reconstructions, WhatIsInside
-from safelight.priors.base import Prior, public_images
-from safelight.priors.pca import Pca
+from safelight.priors.base import Prior
+from safelight.priors.choose import PriorKind, fitted
 from safelight.targets.base import View
 from safelight.threat import Access, Knows
 
@@ -48,7 +48,8 @@ class ScoreInversion:
 
     Attributes:
         search: how to climb.
-        components: eigenfaces of the public images at most (>= 1).
+        prior: how the public images are described; a learned prior needs torch.
+        components: eigenfaces of the public images, or numbers a latent, at most (>= 1).
         mirrored: whether public images are used mirrored, too.
         queries: most queries a class; fewer where the budget is smaller.
         population: pictures a class and round (>= 2).
@@ -68,6 +69,7 @@ class ScoreInversion:
     deep: ClassVar[bool] = False
 
     search: Search = Search.NES
+    prior: PriorKind = PriorKind.PCA
     components: int = 100
     mirrored: bool = True
     queries: int = 1000
@@ -83,7 +85,7 @@ class ScoreInversion:
             AccessDenied: there are no scores or no public images.
             BudgetSpent: nothing may be sent at all.
         """
-        prior = Pca.fit(public_images(view), view.images, self.components, self.mirrored)
+        prior = fitted(self.prior, view, self.components, self.mirrored, rng)
         return self.within(prior, view, question, rng)
 
     def within(self, prior: Prior, view: View, question: WhatIsInside, rng: Generator) -> Reconstructions:

@@ -53,8 +53,8 @@ class Statistics:
 def distance(x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
     """Return how far the channels of x (n, channels, ...) are from a mean and a variance (channels,) in all.
 
-    Yin et al. 2020, eq. 4, with the means in units of the standard deviation, the variances in units of themselves,
-    and a root mean square over the channels in place of the root of the sum.
+    Yin et al. 2020, section 3.2, with the means in units of the standard deviation, the variances in units of
+    themselves, and a root mean square over the channels in place of the root of the sum.
     """
     along = [axis for axis in range(x.ndim) if axis != 1]
     means = (x.mean(along) - mean) / variance.sqrt()
