@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy import ndarray as Array
+from numpy.random import Generator
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.metrics import roc_auc_score, roc_curve
 
@@ -21,6 +22,7 @@ from safelight.attacks.confidence import confidence
 from safelight.attacks.membership.bavaria import prediction
 from safelight.attacks.membership.lira import online_ratio
 from safelight.attacks.membership.loss import log_odds
+from safelight.attacks.membership.quantile import expected
 from safelight.attacks.membership.rmia import log_ratios, offline_usual, share_beaten
 
 MODELS, TARGETS = 64, 16
@@ -84,8 +86,8 @@ def trained(x: Array, y: Array, inside: Array, setting: Setting, seed: int) -> A
         return torch.softmax(logits(everyone).double(), dim=2).numpy()
 
 
-def run(setting: Setting, seed: int, models: int = MODELS, targets: int = TARGETS) -> dict[str, tuple[float, ...]]:
-    """Return (AUC, TPR at 1 % FPR, TPR at 0.1 % FPR) by attack, over all targets' scores pooled, and accuracies."""
+def networks(setting: Setting, seed: int, models: int) -> tuple[Array, Array, Array, Array, Generator]:
+    """Return inputs, labels, who was in which network (models, n), its probabilities (models, n, classes), and rng."""
     rng = np.random.default_rng(seed)
     x, y = data_of(setting.name)
     # An odd record out is dropped, so that both partners train on equally many.
@@ -95,7 +97,31 @@ def run(setting: Setting, seed: int, models: int = MODELS, targets: int = TARGET
     for pair in range(0, models, 2):
         inside[pair, rng.permutation(len(x))[: len(x) // 2]] = True
         inside[pair + 1] = ~inside[pair]
-    scores = trained(x, y, inside, setting, seed)
+    return x, y, inside, trained(x, y, inside, setting, seed), rng
+
+
+def quantile(setting: Setting, seed: int, targets: int = TARGETS) -> Array:
+    """Return (targets, 3): AUC of the loss, AUC of M005, and its share of nonmembers above its 95 % quantile.
+
+    A random half of the nonmembers is public; all members and the other half are judged.
+    """
+    x, y, inside, scores, rng = networks(setting, seed, targets)
+    odds = log_odds(scores, np.broadcast_to(y, scores.shape[:2]), 1e-30)
+    features = np.hstack([x, np.eye(int(y.max()) + 1)[y]])
+    rows = []
+    for target in range(targets):
+        public, others = np.array_split(rng.permutation(np.flatnonzero(~inside[target])), 2)
+        judged = np.concatenate([np.flatnonzero(inside[target]), others])
+        mean, spread = expected(features[public], odds[target, public], features[judged], rounds=50)
+        member, above = inside[target, judged], (odds[target, judged] - mean) / spread
+        aucs = (roc_auc_score(member, each) for each in (odds[target, judged], above))
+        rows.append((*aucs, float((above[~member] > 1.645).mean())))
+    return np.array(rows)
+
+
+def run(setting: Setting, seed: int, models: int = MODELS, targets: int = TARGETS) -> dict[str, tuple[float, ...]]:
+    """Return (AUC, TPR at 1 % FPR, TPR at 0.1 % FPR) by attack, over all targets' scores pooled, and accuracies."""
+    _, y, inside, scores, rng = networks(setting, seed, models)
     sure = confidence(scores, np.broadcast_to(y, scores.shape[:2]))
     odds = log_odds(scores, np.broadcast_to(y, scores.shape[:2]), 1e-30)
     member: list[Array] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,9 @@ class Gan(Generated):
         components: int,
         rng: Generator,
         mirrored: bool = False,
-        passes: int = 60,
+        passes: int = 40,
         rate: float = 5e-4,
+        memory: float = 0.98,
     ) -> Gan:
         """Train on public images x (n, channels, height, width).
 
@@ -43,6 +45,7 @@ class Gan(Generated):
             mirrored: add each image's mirror image; right for faces, wrong for writing.
             passes: over the images.
             rate: of both networks.
+            memory: the generator that is kept is a running mean of the trained one, with this share of its past.
 
         Raises:
             MissingExtra: torch is not installed.
@@ -57,6 +60,7 @@ class Gan(Generated):
             torch.manual_seed(int(rng.integers(2**31)))
             net, judge = decoder(images, pca.size, pca, 12), critic(images.shape[0])
             forger = torch.optim.Adam(net.parameters(), lr=rate, betas=(0.5, 0.99))
+            kept = copy.deepcopy(net)
             walk = torch.optim.Adam(judge.parameters(), lr=rate, betas=(0.5, 0.99))
             for _ in range(passes):
                 for rows in np.array_split(rng.permutation(len(pixels)), max(1, len(pixels) // 40)):
@@ -68,7 +72,10 @@ class Gan(Generated):
                     forger.zero_grad()
                     (-judge(changed(forged, rng)).mean()).backward()
                     forger.step()
-        return cls(images, net.eval().requires_grad_(False), pca.size)
+                    with torch.no_grad():
+                        for mean, now in zip(kept.parameters(), net.parameters()):
+                            mean.lerp_(now, 1 - memory)
+        return cls(images, kept.eval().requires_grad_(False), pca.size)
 
 
 def critic(channels: int, width: int = 16) -> nn.Module:

@@ -16,6 +16,7 @@ from safelight.attacks.base import all_attacks, paragraph, settings
 from safelight.attacks.membership.bavaria import Bavaria
 from safelight.attacks.membership.lira import Lira
 from safelight.attacks.membership.loss import LossThreshold
+from safelight.attacks.membership.quantile import QuantileRegression
 from safelight.attacks.membership.rmia import Rmia
 from safelight.compute.shadows import ShadowPool
 from safelight.data.records import Records, concat
@@ -27,6 +28,7 @@ from safelight.targets.fake import LeakyRecipe
 from safelight.threat import Access, ThreatModel
 
 ATTACKS = [LossThreshold(), Rmia(references=2, population=100), Lira(references=8), Bavaria(references=4)]
+ATTACKS += [QuantileRegression()]
 FOREST = SklearnRecipe(RandomForestClassifier(15))
 
 
@@ -68,7 +70,8 @@ def test_it_is_found_and_documents_itself(attack):
 def test_a_forest_that_fits_single_records_gives_members_away(attack):
     members, nonmembers, public = parts(table(450, 1), (150, 150, 150))
     scores, inside, _ = asked(attack, FOREST, members, nonmembers, public)
-    assert roc_auc_score(inside, scores) > 0.9
+    # 150 public records teach a regression little of how hard a record is.
+    assert roc_auc_score(inside, scores) > (0.85 if isinstance(attack, QuantileRegression) else 0.9)
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=named)
@@ -111,7 +114,9 @@ def test_it_is_refused_one_level_lower_and_sends_nothing(attack):
         asked(attack, FOREST, members, nonmembers, public, access=Access.LABEL)
 
 
-@pytest.mark.parametrize(("attack", "least"), list(zip(ATTACKS, (1, 2, 1, 1))), ids=[named(item) for item in ATTACKS])
+@pytest.mark.parametrize(
+    ("attack", "least"), list(zip(ATTACKS, (1, 2, 1, 1, 21))), ids=[named(item) for item in ATTACKS]
+)
 def test_a_small_budget_asks_some_and_gives_the_rest_the_median(attack, least):
     members, nonmembers, public = parts(table(300, 4), (100, 100, 100))
     scores, _, view = asked(attack, FOREST, members, nonmembers, public, queries=80)
