@@ -2,10 +2,10 @@
 
 Person coins as in bench_person_coins: 20 classes of two candidates each. The third-person "reconstruction" of class i
 is a photo of somebody who is neither candidate, picked before the coins are flipped, moved by at most 0.1 a pixel along
-the target's gradient towards class i. The third person is one of the three most like both candidates together;
-one drawn from all is shown beside it. An evaluation classifier of the same classes takes many of these for class i, and coins tell
-the trained candidate, since the perturbation carries the person; yet nobody would recognise that person, as rank-1
-among all 40 people shows.
+the target's gradient towards class i. The third person is one of the three most like both candidates together; one
+drawn from all is shown beside it. An evaluation classifier of the same classes takes many of these for class i, and
+coins tell the trained candidate, since the perturbation carries the person; yet nobody would recognise that person, as
+rank-1 among all 40 people shows.
 
 Goal: at least 40 % of the look-alikes fool the evaluation classifier, and V001's rank-1 is at least twice theirs, by
 pixels and by embedding.

@@ -31,7 +31,7 @@ class Gan(Generated):
         rng: Generator,
         mirrored: bool = False,
         passes: int = 40,
-        rate: float = 5e-4,
+        rate: float = 2e-4,
         memory: float = 0.98,
     ) -> Gan:
         """Train on public images x (n, channels, height, width).
@@ -85,7 +85,7 @@ def critic(channels: int, width: int = 16) -> nn.Module:
 
     layers: list[nn.Module] = []
     for before, after in ((channels, width), (width, 2 * width), (2 * width, 4 * width)):
-        layers += [spectral_norm(nn.Conv2d(before, after, 4, 2, 1)), nn.LeakyReLU(0.2)]
+        layers += [spectral_norm(nn.Conv2d(before, after, 3, 2, 1)), nn.LeakyReLU(0.2)]
     return nn.Sequential(*layers, spectral_norm(nn.Conv2d(4 * width, 1, 1)))
 
 

@@ -10,10 +10,9 @@ from numpy import ndarray as Array
 from numpy.random import Generator
 from scipy.stats import t as student
 
-from safelight.attacks.membership.ask import affordable, beliefs
+from safelight.attacks.membership.ask import beliefs
 from safelight.attacks.membership.lira import gaussian
-from safelight.attacks.membership.references import references
-from safelight.attacks.membership.signal import signal
+from safelight.attacks.membership.references import compared
 from safelight.evidence import Scores, WhoWasIn
 from safelight.targets.base import View
 from safelight.threat import Access, Knows
@@ -54,17 +53,13 @@ class Bavaria:
 
     def run(self, view: View, question: WhoWasIn, rng: Generator) -> Scores:
         """Return scores (n, 1); raises AccessDenied, BudgetSpent or InputError."""
-        rows = affordable(view, len(question.records), rng)
-        others = references(view, question.records, self.references)
-        asked = question.records.take(rows)
-        answered = view.scores(asked.x) if view.classes else view.labels(asked.x)
-        values = signal(np.concatenate([answered[None], others.answers[:, rows]]), asked.y, len(view.classes))
-        inside = others.inside[:, rows]
-        out = prediction(values[1:], ~inside, self.mean_weight, self.shape)
-        if not inside.any(axis=0).all():
-            return beliefs(len(question.records), rows, -out.logsf(values[0]))
-        into = prediction(values[1:], inside, self.mean_weight, self.shape)
-        return beliefs(len(question.records), rows, into.logpdf(values[0]) - out.logpdf(values[0]))
+        seen = compared(view, question.records, self.references, rng)
+        out = prediction(seen.shadows, ~seen.inside, self.mean_weight, self.shape)
+        score = -out.logsf(seen.target)
+        if seen.online:
+            into = prediction(seen.shadows, seen.inside, self.mean_weight, self.shape)
+            score = into.logpdf(seen.target) - out.logpdf(seen.target)
+        return beliefs(len(question.records), seen.rows, score)
 
 
 def prediction(shadows: Array, chosen: Array, mean_weight: float, shape: float) -> Any:

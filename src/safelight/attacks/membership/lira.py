@@ -11,9 +11,8 @@ from numpy import ndarray as Array
 from numpy.random import Generator
 from scipy.stats import norm
 
-from safelight.attacks.membership.ask import affordable, beliefs
-from safelight.attacks.membership.references import mean_where, references
-from safelight.attacks.membership.signal import signal
+from safelight.attacks.membership.ask import beliefs
+from safelight.attacks.membership.references import compared, mean_where
 from safelight.evidence import Scores, WhoWasIn
 from safelight.targets.base import View
 from safelight.threat import Access, Knows
@@ -63,16 +62,10 @@ class Lira:
 
     def run(self, view: View, question: WhoWasIn, rng: Generator) -> Scores:
         """Return scores (n, 1); raises AccessDenied, BudgetSpent or InputError."""
-        rows = affordable(view, len(question.records), rng)
-        others = references(view, question.records, self.references)
-        asked = question.records.take(rows)
-        answered = view.scores(asked.x) if view.classes else view.labels(asked.x)
-        both = np.concatenate([answered[None], others.answers[:, rows]])
-        values = signal(both, asked.y, len(view.classes))
+        seen = compared(view, question.records, self.references, rng)
         fixed = self.variance is Variance.FIXED or (self.variance is Variance.AUTO and self.references < 64)
-        inside = others.inside[:, rows]
-        compare = online_ratio if self.online and inside.any(axis=0).all() else offline_deviation
-        return beliefs(len(question.records), rows, compare(values[0], values[1:], inside, fixed))
+        judge = online_ratio if self.online and seen.online else offline_deviation
+        return beliefs(len(question.records), seen.rows, judge(seen.target, seen.shadows, seen.inside, fixed))
 
 
 def online_ratio(target: Array, shadows: Array, inside: Array, fixed: bool) -> Array:

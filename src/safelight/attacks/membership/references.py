@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy import ndarray as Array
+from numpy.random import Generator
 
+from safelight.attacks.membership.ask import affordable
+from safelight.attacks.membership.signal import signal
 from safelight.data.records import Records, concat
 from safelight.errors import AccessDenied, InputError
 from safelight.targets.base import View
@@ -53,6 +56,42 @@ def references(view: View, question: Records, count: int) -> References:
             f"All {len(inside)} reference models were trained on all {len(records)} records; they must be without some."
         )
     return References(view.shortened(answers) if view.classes else answers, inside, records, len(question))
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One number a record and model, of the records that the budget pays for.
+
+    Attributes:
+        rows: positions (m,) of those records in the question.
+        target: (m,) signal of the target.
+        shadows: (models, m) the same of each shadow.
+        inside: (models, m) whether each shadow was trained on the record.
+    """
+
+    rows: Array
+    target: Array
+    shadows: Array
+    inside: Array
+
+    @property
+    def online(self) -> bool:
+        """Whether every record has a shadow that was trained on it."""
+        return bool(self.inside.any(axis=0).all())
+
+
+def compared(view: View, question: Records, count: int, rng: Generator) -> Compared:
+    """Ask the target about as many records as the budget pays for, and compare its answers with those of shadows.
+
+    Raises:
+        AccessDenied, BudgetSpent, InputError: as `references` and the door do.
+    """
+    rows = affordable(view, len(question), rng)
+    others = references(view, question, count)
+    asked = question.take(rows)
+    answered = view.scores(asked.x) if view.classes else view.labels(asked.x)
+    values = signal(np.concatenate([answered[None], others.answers[:, rows]]), asked.y, len(view.classes))
+    return Compared(rows, values[0], values[1:], others.inside[:, rows])
 
 
 def mean_where(chosen: Array, values: Array) -> Array:
