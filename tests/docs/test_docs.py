@@ -107,7 +107,8 @@ def test_measurements_of_an_audit_are_in_the_format_page():
     from safelight.report.vocabulary import term
 
     rng = np.random.default_rng(0)
-    x = pd.DataFrame({"age": rng.integers(18, 80, 500), "smoker": rng.integers(0, 2, 500)})
+    columns = {"age": rng.integers(18, 80, 500), "weight": rng.normal(70, 9, 500), "smoker": rng.integers(0, 2, 500)}
+    x = pd.DataFrame(columns)
     everyone = sl.Records.of(x, rng.integers(0, 2, 500))
     members, nonmembers, public = (everyone.take(part) for part in np.split(np.arange(500), [200, 350]))
     model = RandomForestClassifier(10, random_state=0).fit(members.x, members.y)
