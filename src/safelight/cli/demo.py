@@ -52,7 +52,7 @@ def _start(folder: Path, quiet: bool, live: bool) -> subprocess.Popen[str]:
     terminal = {"COLUMNS": str(shutil.get_terminal_size().columns)}
     colour = {"FORCE_COLOR": "1"} if sys.stdout.isatty() else {}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=None if live else subprocess.PIPE, text=True,
-                            env={**os.environ, **terminal, **colour})  # fmt: skip
+                            env={"OMP_NUM_THREADS": "1", **os.environ, **terminal, **colour})  # fmt: skip
 
 
 def _copied(name: str, out: Path) -> Path:

@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from safelight.attacks.membership.quantile import QuantileRegression, described, expected
 from safelight.data.records import Records
-from safelight.errors import AccessDenied, BudgetSpent
+from safelight.errors import AccessDenied, BudgetSpent, InputError
 from safelight.evidence import WhoWasIn
 from safelight.recipes.sklearn import SklearnRecipe
 from safelight.targets.base import Side
@@ -52,6 +52,12 @@ def test_it_needs_public_records_and_queries_for_them():
     with pytest.raises(AccessDenied, match="needs public records"):
         QuantileRegression().run(target.view(ThreatModel()), WhoWasIn(records), np.random.default_rng(0))
     view = target.view(ThreatModel(Access.SCORES, queries=15), Side(records))
-    with pytest.raises(BudgetSpent, match="at least 20 public records; there are 60, and 15 queries"):
+    with pytest.raises(BudgetSpent, match="at least 20 public records, and the 15 queries left"):
         QuantileRegression().run(view, WhoWasIn(records), np.random.default_rng(0))
     assert view.spent == 0
+    view = target.view(ThreatModel(Access.SCORES), Side(records.take(np.arange(12))))
+    with pytest.raises(InputError, match="at least 20 public records, and there are 12"):
+        QuantileRegression().run(view, WhoWasIn(records), np.random.default_rng(0))
+    strangers = target.view(ThreatModel(Access.SCORES), Side(records.relabelled(records.y + 2)))
+    with pytest.raises(AccessDenied, match="of classes that the target knows"):
+        QuantileRegression().run(strangers, WhoWasIn(records), np.random.default_rng(0))

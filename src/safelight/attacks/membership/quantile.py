@@ -13,13 +13,13 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.model_selection import KFold, cross_val_predict
 
 from safelight.attacks.membership.ask import affordable, beliefs
-from safelight.attacks.membership.references import known_public
+from safelight.attacks.membership.references import known_public, too_few_public
 from safelight.attacks.membership.signal import signal
 from safelight.data.features import table_features
 from safelight.data.records import Records, concat
-from safelight.errors import AccessDenied, BudgetSpent
+from safelight.errors import AccessDenied, BudgetSpent, InputError
 from safelight.evidence import Scores, WhoWasIn
-from safelight.targets.base import View
+from safelight.targets.base import Model, Side, View
 from safelight.threat import Access, Knows
 
 
@@ -55,16 +55,25 @@ class QuantileRegression:
     components: int = 20
     rounds: int = 50
 
+    def misfit(self, model: Model, side: Side) -> str:
+        """Return why this attack cannot run with such public records, or an empty string."""
+        return too_few_public(model, side, 20)
+
     def run(self, view: View, question: WhoWasIn, rng: Generator) -> Scores:
         """Return scores (n, 1).
 
         Raises:
             AccessDenied: there are no public records.
+            InputError: there are fewer than 20.
             BudgetSpent: the budget does not pay for 20 public records and one in question.
         """
         public = known_public(view)
         if public is None:
-            raise AccessDenied("This attack needs public records and has none; name public data, and grant it.")
+            raise AccessDenied(
+                "This attack needs public records of classes that the target knows; name public data, and grant it."
+            )
+        if len(public) < 20:
+            raise InputError(f"This attack learns from at least 20 public records, and there are {len(public)}.")
         z_rows, rows = self._share(view, len(question.records), len(public), rng)
         z, x = public.take(z_rows), question.records.take(rows)
         both = concat([z, x])
@@ -79,8 +88,8 @@ class QuantileRegression:
         z = int(min(self.population, public, max(view.left() - records, view.left() // 2)))
         if z < 20:
             raise BudgetSpent(
-                f"This attack asks about at least 20 public records; there are {public}, and {view.left():.0f} queries "
-                "are left; nothing was sent."
+                f"This attack asks about at least 20 public records, and the {view.left():.0f} queries left do not pay "
+                "for them and for the records in question; nothing was sent."
             )
         return np.sort(rng.permutation(public)[:z]), affordable(view, records, rng, besides=z)
 

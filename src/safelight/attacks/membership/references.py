@@ -12,7 +12,7 @@ from safelight.attacks.membership.ask import affordable
 from safelight.attacks.membership.signal import signal
 from safelight.data.records import Records, concat
 from safelight.errors import AccessDenied, InputError
-from safelight.targets.base import View
+from safelight.targets.base import Model, Side, View
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,20 @@ def mean_where(chosen: Array, values: Array) -> Array:
 
 
 def known_public(view: View) -> Records | None:
-    """Return the public records of classes that the target knows, or None."""
-    public = view.side.public
-    if public is None or not view.classes:
-        return public
-    return public.take(public.y < len(view.classes))
+    """Return the public records of classes that the target knows, or None where there are none."""
+    return _known(view.side.public, len(view.classes))
+
+
+def too_few_public(model: Model, side: Side, least: int) -> str:
+    """Return why an attack that needs `least` public records of known classes cannot run, or an empty string."""
+    public = _known(side.public, len(model.classes))
+    count = 0 if public is None else len(public)
+    return (
+        "" if count >= least else f"{count} public records are of classes that the target knows, and it needs {least}"
+    )
+
+
+def _known(public: Records | None, classes: int) -> Records | None:
+    if public is not None and classes:
+        public = public.take(public.y < classes)
+    return public if public is not None and len(public) else None

@@ -12,11 +12,11 @@ from scipy.special import expit
 
 from safelight.attacks.confidence import confidence
 from safelight.attacks.membership.ask import affordable, beliefs
-from safelight.attacks.membership.references import known_public, mean_where, references
+from safelight.attacks.membership.references import known_public, mean_where, references, too_few_public
 from safelight.data.records import concat
 from safelight.errors import AccessDenied, BudgetSpent
 from safelight.evidence import Scores, WhoWasIn
-from safelight.targets.base import View
+from safelight.targets.base import Model, Side, View
 from safelight.threat import Access, Knows
 
 
@@ -64,11 +64,18 @@ class Rmia:
     offline_a: float = 0.3
     gamma: float = 1.0
 
+    def misfit(self, model: Model, side: Side) -> str:
+        """Return why this attack cannot run with such public records, or an empty string."""
+        return too_few_public(model, side, 1)
+
     def run(self, view: View, question: WhoWasIn, rng: Generator) -> Scores:
         """Return scores (n, 1) in (0, 1); raises AccessDenied, BudgetSpent or InputError."""
         public = known_public(view)
         if public is None:
-            raise AccessDenied('This attack needs public records; grant knows = ["public", "recipe"] and give both.')
+            raise AccessDenied(
+                "This attack needs public records of classes that the target knows; name public data, and grant "
+                'knows = ["public", "recipe"].'
+            )
         others = references(view, question.records, self.references)
         z_rows, x_rows = self._share(view, len(question.records), len(public), rng)
         x, z = question.records.take(x_rows), public.take(z_rows)
