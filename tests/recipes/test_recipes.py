@@ -69,3 +69,33 @@ def test_keys_tell_recipes_apart():
 def test_an_unknown_optimiser_is_refused(digits):
     with pytest.raises(InputError, match="'lion'"):
         TorchRecipe(small, SHAPE, optimiser="lion").fit(digits, 0)  # type: ignore[arg-type]
+
+
+def test_the_key_of_a_function_follows_its_whole_file(tmp_path):
+    import importlib.util
+
+    from safelight.recipes.function import FunctionRecipe
+
+    def key(helper: str) -> str:
+        path = tmp_path / "training.py"
+        path.write_text(f"def helper():\n    return {helper}\n\n\ndef fit(records, seed):\n    return helper()\n")
+        spec = importlib.util.spec_from_file_location("training", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return FunctionRecipe(module.fit).key
+
+    assert key("1") == key("1")
+    assert key("1") != key("2"), "what a training calls changes what it trains"
+
+
+def test_the_key_of_a_long_pipeline_is_not_shortened():
+    from sklearn.ensemble import VotingClassifier
+    from sklearn.tree import DecisionTreeClassifier
+
+    def key(leaf: int) -> str:
+        trees = [(f"tree{n}", DecisionTreeClassifier(max_depth=n + 1, min_samples_leaf=5)) for n in range(30)]
+        trees[15] = ("tree15", DecisionTreeClassifier(max_depth=16, min_samples_leaf=leaf))
+        return SklearnRecipe(VotingClassifier(trees)).key
+
+    assert key(5) == key(5)
+    assert key(5) != key(6)

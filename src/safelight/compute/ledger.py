@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -45,9 +46,19 @@ class Ledger:
 
 
 def key_of(*facts: str) -> str:
-    """Return the key of these facts: another version of Safelight has other keys, so its results are not mixed in."""
-    try:
-        ours = version("safelight")
-    except PackageNotFoundError:
-        ours = "unknown"
-    return hashlib.sha256("\n".join((ours, *facts)).encode()).hexdigest()[:40]
+    """Return the key of these facts.
+
+    Another version of Safelight, or of a package that models are trained with, has other keys: results are not mixed.
+    """
+    return hashlib.sha256("\n".join((*_versions(), *facts)).encode()).hexdigest()[:40]
+
+
+@cache
+def _versions() -> tuple[str, ...]:
+    found = []
+    for package in ("safelight", "numpy", "scikit-learn", "torch"):
+        try:
+            found.append(version(package))
+        except PackageNotFoundError:
+            found.append("none")
+    return tuple(found)

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from numpy import ndarray as Array
 
 from safelight.data.records import Records
 from safelight.targets.base import Target
+
+
+def source_of(function: Callable[..., Any]) -> str:
+    """Return the code that a function comes with: its whole file, since it may call what stands beside it.
+
+    What the file imports is not part of it. Without a file it is the function's own source, or its name.
+    """
+    try:
+        path = inspect.getsourcefile(function)
+        if path is not None and Path(path).is_file():
+            return f"{getattr(function, '__qualname__', '')}\n{Path(path).read_text('utf-8')}"
+        return inspect.getsource(function)
+    except (OSError, TypeError):
+        return repr(function)
 
 
 @runtime_checkable

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from safelight.data.records import Records
+from safelight.recipes.base import source_of
 from safelight.targets.base import Images, Target
 
 
@@ -26,11 +26,7 @@ class FunctionRecipe:
 
     @property
     def key(self) -> str:
-        try:
-            code = inspect.getsource(self.function)
-        except (OSError, TypeError):
-            code = repr(self.function)
-        return "function-" + hashlib.sha256(code.encode()).hexdigest()[:16]
+        return "function-" + hashlib.sha256(source_of(self.function).encode()).hexdigest()[:16]
 
     def fit(self, records: Records, seed: int) -> Target:
         model = self.function(records, seed)

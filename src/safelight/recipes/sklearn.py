@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 
 from safelight.data.records import Records
 from safelight.targets.base import Images, Target
@@ -27,7 +27,9 @@ class SklearnRecipe:
 
     @property
     def key(self) -> str:
-        return "sklearn-" + hashlib.sha256(repr(self.estimator).encode()).hexdigest()[:16]
+        # The plain repr of a long pipeline is shortened, and two that differ would look alike.
+        whole = self.estimator.__repr__(N_CHAR_MAX=10**9) if isinstance(self.estimator, BaseEstimator) else ""
+        return "sklearn-" + hashlib.sha256((whole or repr(self.estimator)).encode()).hexdigest()[:16]
 
     def fit(self, records: Records, seed: int) -> Target:
         fresh = clone(self.estimator)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +12,7 @@ from numpy import ndarray as Array
 
 from safelight.data.records import Records
 from safelight.errors import InputError, MissingExtra
+from safelight.recipes.base import source_of
 from safelight.targets.base import Images, Target
 from safelight.targets.torch import from_torch
 
@@ -54,11 +54,7 @@ class TorchRecipe:
 
     @property
     def key(self) -> str:
-        try:
-            code = inspect.getsource(self.module)
-        except (OSError, TypeError):
-            code = repr(self.module)
-        facts = (code, self.epochs, self.batch, self.optimiser, self.rate, self.decay, self.smoothing)
+        facts = (source_of(self.module), self.epochs, self.batch, self.optimiser, self.rate, self.decay, self.smoothing)
         return "torch-" + hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
     def untrained(self, records: Records, seed: int) -> Target:
