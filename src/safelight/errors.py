@@ -45,6 +45,14 @@ class MissingExtra(InputError):
         )
 
 
+def need_torch(wanted_for: str) -> None:
+    """Raise MissingExtra where torch is not installed."""
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        raise MissingExtra("torch", "torch", wanted_for) from None
+
+
 class BadAnswer(SafelightError):
     """The model gave an answer that cannot be what it was said to be."""
 

@@ -10,7 +10,6 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.random import Generator
 
-from safelight.errors import MissingExtra
 from safelight.priors.base import ball
 from safelight.priors.pca import Pca
 from safelight.targets.base import Images
@@ -60,14 +59,6 @@ class Generated:
 
     def confine(self, z: Any) -> Any:
         return ball(z, self.reach)
-
-
-def need_torch() -> None:
-    """Raise MissingExtra, in one sentence, where torch is not installed."""
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        raise MissingExtra("torch", "torch", "A learned prior") from None
 
 
 def shares_of(x: Array, images: Images, mirrored: bool, most: int = 2000) -> Array:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.random import Generator
 
-from safelight.priors.generated import Generated, decoder, need_torch, shares_of
+from safelight.errors import need_torch
+from safelight.priors.generated import Generated, decoder, shares_of
 from safelight.priors.pca import Pca
 from safelight.targets.base import Images
 
@@ -41,7 +42,7 @@ class Vae(Generated):
         Raises:
             MissingExtra: torch is not installed.
         """
-        need_torch()
+        need_torch("A learned prior")
         import torch
         from torch import nn
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from safelight.errors import MissingExtra
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -44,11 +42,3 @@ def ascend(
             with torch.no_grad():
                 x.copy_(project(x))
     return x.detach(), values.detach()
-
-
-def need_torch(wanted_for: str) -> None:
-    """Raise MissingExtra, in one sentence, where torch is not installed."""
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        raise MissingExtra("torch", "torch", wanted_for) from None

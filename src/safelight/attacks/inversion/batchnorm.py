@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.random import Generator
 
-from safelight.attacks.inversion.ascend import ascend, need_torch
+from safelight.attacks.inversion.ascend import ascend
 from safelight.attacks.inversion.losses import Loss
 from safelight.attacks.inversion.select import steadiest
 from safelight.attacks.inversion.statistics import Statistics, batchnorms
-from safelight.errors import AccessDenied
+from safelight.errors import AccessDenied, need_torch
 from safelight.evidence import Reconstructions, WhatIsInside
 from safelight.priors.pixels import Pixels
 from safelight.targets.base import Images, Model, Side, View

@@ -9,12 +9,13 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.random import Generator
 
-from safelight.attacks.inversion.ascend import ascend, need_torch
+from safelight.attacks.inversion.ascend import ascend
 from safelight.attacks.inversion.augment import GENTLE
 from safelight.attacks.inversion.budget import rounds
 from safelight.attacks.inversion.features import unlikely
 from safelight.attacks.inversion.losses import Loss, probability
 from safelight.attacks.inversion.select import best_starts, steadiest
+from safelight.errors import need_torch
 from safelight.evidence import Reconstructions, WhatIsInside
 from safelight.priors.base import Prior
 from safelight.priors.choose import PriorKind, fitted

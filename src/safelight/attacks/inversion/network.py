@@ -10,11 +10,10 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.random import Generator
 
-from safelight.attacks.inversion.ascend import need_torch
 from safelight.attacks.inversion.budget import MARKS
 from safelight.attacks.inversion.decoder import Decoder
 from safelight.attacks.inversion.observation import Alignment, sure_answers
-from safelight.errors import BudgetSpent, InputError
+from safelight.errors import BudgetSpent, InputError, need_torch
 from safelight.evidence import Reconstructions, WhatIsInside
 from safelight.priors.base import public_images
 from safelight.priors.pca import Pca

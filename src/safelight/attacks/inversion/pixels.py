@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.random import Generator
 
-from safelight.attacks.inversion.ascend import ascend, need_torch
+from safelight.attacks.inversion.ascend import ascend
 from safelight.attacks.inversion.budget import rounds
 from safelight.attacks.inversion.losses import Loss, probability
+from safelight.errors import need_torch
 from safelight.evidence import Reconstructions, WhatIsInside
 from safelight.priors.base import public_images
 from safelight.priors.pixels import Pixels

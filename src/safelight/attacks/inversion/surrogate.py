@@ -9,11 +9,11 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.random import Generator
 
-from safelight.attacks.inversion.ascend import ascend, need_torch
+from safelight.attacks.inversion.ascend import ascend
 from safelight.attacks.inversion.label_only import labels
 from safelight.attacks.inversion.losses import Loss
 from safelight.attacks.inversion.scores import pictures
-from safelight.errors import BudgetSpent
+from safelight.errors import BudgetSpent, need_torch
 from safelight.evidence import Reconstructions, WhatIsInside
 from safelight.priors.base import Prior, public_images
 from safelight.priors.pca import Pca
