@@ -160,23 +160,28 @@ def prove(code: str, attack: Attack) -> dict[str, object]:
     }
 
 
-def write(rows: list[dict[str, object]]) -> None:
-    """Keep all rows so far, without seconds: those differ from machine to machine."""
-    kept = [{name: value for name, value in row.items() if name != "cpu_seconds"} for row in rows]
-    FILE.write_text(json.dumps(kept, indent=1) + "\n")
+def kept() -> dict[str, dict[str, object]]:
+    """Return all rows so far by code, of attacks that there still are."""
+    rows = json.loads(FILE.read_text()) if FILE.exists() else []
+    return {row["code"]: row for row in rows if row["code"] in all_attacks()}
+
+
+def keep(row: dict[str, object]) -> None:
+    """Write a row beside those that other runs wrote, without seconds: those differ from machine to machine."""
+    code = str(row["code"])
+    rows = kept() | {code: {name: value for name, value in row.items() if name != "cpu_seconds"}}
+    FILE.write_text(json.dumps([rows[code] for code in sorted(rows)], indent=1) + "\n")
 
 
 def main(codes: list[str]) -> int:
-    rows = {row["code"]: row for row in (json.loads(FILE.read_text()) if FILE.exists() else [])}
     known = all_attacks()
     print(f"{'':3}{'code':6}{'planted leak (99 %)':30}{'null':12}{'CPU s':>7}  verification")
     for code in codes or known:
         row = prove(code, known[code]())
-        rows[code] = row
+        keep(row)
         mark = "ok " if row["green"] else "NO "
-        write([rows[code] for code in sorted(rows) if code in known])
         print(f"{mark}{code:6}{row['planted']:30}{row['null']:12}{row['cpu_seconds']:7}  {row['figure']}", flush=True)
-    return int(not all(row["green"] for row in rows.values()))
+    return int(not all(row["green"] for row in kept().values()))
 
 
 if __name__ == "__main__":
