@@ -10,7 +10,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,9 @@ class Reconstructions:
 
 Question = WhoWasIn | WhichValue | WhatIsInside
 Answer = Scores | Reconstructions
+
+ANSWERS: tuple[type[Answer], ...] = (Scores, Reconstructions)
+"""Every class of answer. Each is a frozen dataclass of arrays, so that it is written and read by its fields alone."""
 
 
 class Role(StrEnum):
@@ -141,20 +144,15 @@ class Evidence:
 
     def to_bytes(self) -> bytes:
         """Return the npz file: the same bytes for the same facts."""
-        arrays: dict[str, Array] = {}
-        if isinstance(self.answer, Scores):
-            arrays["scores"] = self.answer.values
-        else:
-            arrays["reconstructions"] = self.answer.images
-            arrays["classes"] = self.answer.classes
-            arrays["confidence"] = self.answer.confidence
+        arrays = {f"answer_{item.name}": getattr(self.answer, item.name) for item in fields(self.answer)}
         if self.belief is not None:
             arrays["belief"] = self.belief
         if self.secret is not None:
             arrays["secret"] = self.secret
         arrays |= {f"curve_{queries}": belief for queries, belief in self.curve.items()}
         arrays |= {f"extra_{name}": np.asarray(values) for name, values in self.extra.items()}
-        facts = {"origin": asdict(self.origin), "k": self.k, "unit": self.unit, "adjacency": self.adjacency}
+        facts = {"origin": asdict(self.origin), "answer": type(self.answer).__name__, "k": self.k}
+        facts |= {"unit": self.unit, "adjacency": self.adjacency}
         arrays["facts"] = np.frombuffer(json.dumps(facts, sort_keys=True, default=_plain).encode(), dtype=np.uint8)
         return _npz(arrays)
 
@@ -175,11 +173,8 @@ class Evidence:
             }
         )
         origin["role"] = Role(origin["role"])
-        answer: Answer
-        if "scores" in arrays:
-            answer = Scores(arrays["scores"])
-        else:
-            answer = Reconstructions(arrays["reconstructions"], arrays["classes"], arrays["confidence"])
+        kind = next(each for each in ANSWERS if each.__name__ == facts["answer"])
+        answer = kind(**{item.name: arrays[f"answer_{item.name}"] for item in fields(kind)})
         return cls(
             Origin(**origin),
             answer,

@@ -23,7 +23,8 @@ from safelight.report.model import Report, Rung
 from safelight.runner.assemble import Judged, assemble
 from safelight.runner.coin_runs import REFUSALS, CoinRunner, Pool, groups, null_rungs
 from safelight.runner.given import Given
-from safelight.runner.plan import Claim, Kind, Plan, guesses_a_run, make_plan
+from safelight.runner.kinds.base import Claim
+from safelight.runner.plan import Plan, guesses_a_run, make_plan
 from safelight.runner.session import Profile, Session, with_public
 from safelight.targets.base import Images, Shadows, Target
 from safelight.targets.sklearn import SklearnModel
@@ -112,7 +113,7 @@ def audit(
     given = Given(session, plan.level)
     incomplete = ""
     for claim in plan.tested:
-        if claim.kind is Kind.COINS:
+        if claim.kind is None:
             continue
         try:
             rungs += _given(given, claim, plan, judged)

@@ -20,7 +20,12 @@ from safelight.measures.roc import roc_points
 from safelight.report.model import AtRisk, Curve, Likeness, Pictures, Report, Roc, Rung
 from safelight.runner.coin_runs import Pool
 from safelight.runner.given import Given
-from safelight.runner.plan import Claim, Kind, Plan
+from safelight.runner.kinds.asked import asked, scores_of
+from safelight.runner.kinds.attribute import Attribute
+from safelight.runner.kinds.base import Claim
+from safelight.runner.kinds.inside import Recognised, control_pictures, pictures_of, recognised
+from safelight.runner.kinds.membership import Membership
+from safelight.runner.plan import Plan
 from safelight.runner.session import Session
 from safelight.targets.base import Images
 from safelight.threat import Knows
@@ -90,7 +95,7 @@ def assemble(
 
 
 STATUSES = (Status.LEAK, Status.UNCLEAR, Status.NONE, Status.NOT_RUN)
-CLAIMS = ("person", "attribute", "record", "membership", "class")
+CLAIMS = ("person", "attribute", "record", "link", "membership", "extraction", "property", "class", "model", "prior")
 
 
 def _worst_first(finding: Finding) -> tuple[int, int, float]:
@@ -110,14 +115,9 @@ def _finding(session: Session, item: Judged, adjusted: float, given: Given) -> F
         about, unit, adjacency, name = "recipe", claim.coins.unit, claim.coins.adjacency, claim.coins.claim
         evidence = {Role.COINS: _digest(item.pool.hashes)} if item.pool.hashes else {}
     else:
+        assert claim.kind is not None
         about, adjacency = "model", "none"
-        person = session.splits.class_is_person
-        name, unit = {
-            Kind.MEMBERSHIP: ("membership", "record"),
-            Kind.ATTRIBUTE: ("attribute", "attribute"),
-            Kind.RECORD: ("record", "record"),
-            Kind.RECOGNISED: ("person", "person") if person else ("class", "class"),
-        }[claim.kind]
+        name, unit = claim.kind.about(session.splits)
         evidence = {role: sha for (owner, role), sha in given.hashes.items() if owner == claim.name}
     return Finding(
         attack.code, attack.title, session.target.name, status, why, name, about, unit, adjacency,
@@ -142,8 +142,8 @@ class _Shown:
     given: Given
     judged: Sequence[Judged]
 
-    def _on_model(self, kind: Kind) -> list[Claim]:
-        return [item.claim for item in self.judged if item.claim.kind is kind and item.outcome is not None]
+    def _on_model(self, kind: type) -> list[Claim]:
+        return [item.claim for item in self.judged if isinstance(item.claim.kind, kind) and item.outcome is not None]
 
     def curves(self) -> list[Curve]:
         found = []
@@ -164,9 +164,9 @@ class _Shown:
 
     def rocs(self) -> list[Roc]:
         found = []
-        for claim in self._on_model(Kind.MEMBERSHIP):
-            scores = self.given.evidence(claim, self.session.target, Role.TARGET).answer.values[:, 0]  # type: ignore[union-attr]
-            _, member = self.given.asked(claim)
+        for claim in self._on_model(Membership):
+            scores = scores_of(self.given.answer(claim, self.session.target, Role.TARGET))[:, 0]
+            _, member = asked(self.session, claim)
             points = roc_points(scores[member], scores[~member], self.session.rng("roc", claim.name))
             fpr, tpr, low, high = (tuple(map(float, line)) for line in points)
             outside = int((~member).sum())
@@ -175,23 +175,24 @@ class _Shown:
 
     def at_risk(self) -> list[AtRisk]:
         """Return whom the clearest finding points at: people where classes are people, else records."""
-        people = self._on_model(Kind.RECOGNISED) if self.session.splits.class_is_person else []
-        claims = people or self._on_model(Kind.MEMBERSHIP)
+        people = self._on_model(Recognised) if self.session.splits.class_is_person else []
+        claims = people or self._on_model(Membership)
         leaking = sorted(
             (item for item in self.judged if item.claim in claims),
             key=lambda item: item.outcome.p if item.outcome else 1.0,
         )
-        return self.given.at_risk(leaking[0].claim, self.session.target) if leaking else []
+        clearest = leaking[0].claim if leaking else None
+        return [] if clearest is None or clearest.kind is None else clearest.kind.at_risk(self.given, clearest, 25)
 
     def pictures(self) -> list[Pictures]:
         """Return what was rebuilt; attacks that know public pictures first, since theirs look most like pictures."""
         found = []
         model = self.session.target.model
-        claims = self._on_model(Kind.RECOGNISED)
+        claims = self._on_model(Recognised)
         for claim in sorted(claims, key=lambda claim: Knows.PUBLIC not in claim.attack.knows):
             assert isinstance(model.inputs, Images)
-            rebuilt = self.given.pictures(claim, self.session.target, Role.TARGET)
-            control = self.given.control_pictures(claim)
+            rebuilt = pictures_of(self.given, claim, self.session.target, Role.TARGET)
+            control = control_pictures(self.given, claim)
             found.append(
                 Pictures(
                     claim.attack.code,
@@ -201,7 +202,7 @@ class _Shown:
                     self._nearest(rebuilt.images, rebuilt.classes) if self.session.show_records else None,
                     model.inputs.low,
                     model.inputs.high,
-                    self.given.recognised(claim, self.session.target),
+                    recognised(self.given, claim),
                 )
             )
         return found
@@ -221,7 +222,7 @@ class _Shown:
     def rows(self) -> dict[str, dict[str, tuple[Measurement, ...]]]:
         return {
             f"{claim.attack.code} {claim.column or 'by group'}": self.given.rows[claim.name]
-            for claim in (*self._on_model(Kind.ATTRIBUTE), *self._on_model(Kind.MEMBERSHIP))
+            for claim in (*self._on_model(Attribute), *self._on_model(Membership))
             if claim.name in self.given.rows
         }
 

@@ -18,7 +18,7 @@ from safelight.evidence import Evidence, Origin, Role, WhatIsInside
 from safelight.measures.binomial import binomial_p
 from safelight.recipes.base import StartsUntrained
 from safelight.report.model import Rung
-from safelight.runner.plan import Claim
+from safelight.runner.kinds.base import Claim
 from safelight.runner.session import Session
 from safelight.targets.base import Target
 

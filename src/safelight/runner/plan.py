@@ -4,62 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import Enum
-
-import numpy as np
 
 from safelight.attacks.base import Attack, all_attacks
 from safelight.controls.coins.attributes import AttributeCoins
 from safelight.controls.coins.base import Coins
-from safelight.controls.coins.classes import ClassCoins
-from safelight.controls.coins.halves import HalfCoins
-from safelight.controls.coins.records import RecordCoins
 from safelight.data.gate import GateResult
 from safelight.data.records import Split
 from safelight.errors import InputError
-from safelight.evidence import WhatIsInside, WhichValue, WhoWasIn
+from safelight.evidence import WhichValue
 from safelight.measures.power import coins_needed
 from safelight.report.model import Skipped
+from safelight.runner.kinds import claims_of, fits
+from safelight.runner.kinds.base import Claim
 from safelight.runner.session import Profile, Session
-from safelight.targets.base import Images
 from safelight.threat import Knows
 from safelight.verdict.levels import POWER
-
-
-class Kind(Enum):
-    """How a claim is controlled."""
-
-    COINS = "coins"
-    MEMBERSHIP = "given split, membership"
-    ATTRIBUTE = "given split, attribute"
-    RECORD = "given split, records in pictures"
-    RECOGNISED = "recognisable pictures"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One thing the audit may find.
-
-    Attributes:
-        attack: with its settings.
-        kind: how it is controlled.
-        coins: for claims by coins.
-        column: for claims about an attribute.
-        why_not: why it cannot be tested, or "".
-    """
-
-    attack: Attack
-    kind: Kind
-    coins: Coins | None = None
-    column: str = ""
-    why_not: str = ""
-
-    @property
-    def name(self) -> str:
-        """A name for its evidence files."""
-        if self.coins is not None:
-            return f"{self.attack.code}-coins-{self.coins.name}"
-        return f"{self.attack.code}-given-{self.kind.name.lower()}" + (f"-{self.column}" if self.column else "")
 
 
 @dataclass(frozen=True)
@@ -103,7 +62,7 @@ def make_plan(session: Session, gate: GateResult | None) -> Plan:
         if reason:
             skipped.append(Skipped(code, attack.title, reason))
         else:
-            claims += _claims(session, attack, gate)
+            claims += claims_of(session, attack, _no_given_claim(session, gate))
     tested = [claim for claim in claims if not claim.why_not]
     level = session.policy.level(len(tested))
     runs: dict[str, int] = {}
@@ -129,16 +88,8 @@ def _chosen(session: Session) -> dict[str, type[Attack]]:
         for code, attack in known.items()
         if (not session.only or code.startswith(session.only))
         and not (session.skip and code.startswith(session.skip))
-        and _asks_of(session, attack)
+        and fits(session, attack)
     }
-
-
-def _asks_of(session: Session, attack: type[Attack]) -> bool:
-    """Return whether the attack's question can be put to this kind of target at all."""
-    pictures = isinstance(session.target.model.inputs, Images)
-    if attack.answers is WhatIsInside:
-        return pictures and bool(session.target.model.classes)
-    return attack.answers is not WhichValue or not pictures
 
 
 def _misfit(session: Session, attack: Attack) -> str:
@@ -163,40 +114,6 @@ def _misfit(session: Session, attack: Attack) -> str:
     return fits(session.target.model, side) if fits is not None else ""
 
 
-def _claims(session: Session, attack: Attack, gate: GateResult | None) -> list[Claim]:
-    splits = session.splits
-    given = _no_given_claim(session, gate)
-    if attack.answers is WhoWasIn:
-        person = _people_repeat(session)
-        coins: list[Coins] = [RecordCoins(person, most=_affordable(session, 600))]
-        return [Claim(attack, Kind.MEMBERSHIP, why_not=given), *_coin_claims(session, attack, coins)]
-    if attack.answers is WhichValue:
-        claims: list[Claim] = []
-        for column in splits.sensitive:
-            why_not = given or ("imputation needs public records" if splits.public is None else "")
-            claims.append(Claim(attack, Kind.ATTRIBUTE, column=column, why_not=why_not))
-            most = _affordable(session, 300 * _values(session, column)) // _values(session, column)
-            claims += _coin_claims(session, attack, [AttributeCoins(column, most=most)], column)
-        return claims
-    few = len(np.unique(splits.members.y)) < 4
-    recognised = "a ranking needs at least 4 classes" if few else ""
-    coins = [ClassCoins(splits.class_is_person)]
-    if session.profile is Profile.DEEP:
-        coins.append(HalfCoins())
-    return [
-        Claim(attack, Kind.RECOGNISED, why_not=recognised),
-        Claim(attack, Kind.RECORD, why_not=given),
-        *_coin_claims(session, attack, coins),
-    ]
-
-
-def _coin_claims(session: Session, attack: Attack, coins: list[Coins], column: str = "") -> list[Claim]:
-    no_recipe = "" if session.recipe is not None else "there is no recipe to train the model again"
-    return [
-        Claim(attack, Kind.COINS, each, column, why_not=no_recipe or each.why_not(session.splits)) for each in coins
-    ]
-
-
 def _no_given_claim(session: Session, gate: GateResult | None) -> str:
     if session.splits.nonmembers is None or not len(session.splits.nonmembers):
         return "there are no nonmembers to compare with"
@@ -205,15 +122,6 @@ def _no_given_claim(session: Session, gate: GateResult | None) -> str:
     if gate is not None and gate.passed is False:
         return gate.reason
     return ""
-
-
-def _people_repeat(session: Session) -> bool:
-    person = session.splits.members.person
-    return person is not None and session.splits.members.is_table and len(np.unique(person)) < len(person)
-
-
-def _affordable(session: Session, most: int) -> int:
-    return most if session.threat.queries is None else min(most, session.threat.queries)
 
 
 def _values(session: Session, column: str) -> int:
