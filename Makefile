@@ -5,7 +5,7 @@ export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 export PYTHONHASHSEED := 0
 
-.PHONY: demo docs servers test check proof bench nightly lint clean
+.PHONY: demo docs servers test cluster check proof bench nightly lint clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Safelight needs Python 3.11 or newer.")'
@@ -20,7 +20,12 @@ export PYTHONHASHSEED := 0
 
 .venv-peers/ready: peers-constraints.txt
 	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --requirement peers-constraints.txt
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement peers-constraints.txt
+	touch $@
+
+.venv-anonymeter/ready: anonymeter-constraints.txt
+	$(PYTHON) -m venv .venv-anonymeter
+	.venv-anonymeter/bin/python -m pip install --quiet --disable-pip-version-check --requirement anonymeter-constraints.txt
 	touch $@
 
 servers: .venv-servers/ready  ## Make the environment of the real model servers.
@@ -29,7 +34,10 @@ demo: .venv/ready  ## Audit two real models on bundled data.
 	$(BIN)/safelight demo
 
 test: .venv/ready .venv-servers/ready  ## Run the tests; those of served models start real MLServer and MLflow servers.
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not cluster"
+
+cluster: .venv/ready  ## Run the tests that start a real Ray cluster of two nodes on this machine.
+	$(BIN)/python -m pytest -m cluster
 
 check: .venv/ready  ## Style, types, layers, documentation.
 	$(BIN)/ruff check
@@ -44,11 +52,11 @@ docs: .venv/ready  ## Write the generated pages of docs/ again.
 proof: .venv/ready  ## One row a method: planted leak, null, verification figure, CPU seconds.
 	$(BIN)/python benchmarks/proof.py
 
-bench: .venv/ready .venv-peers/ready  ## The figures of the README and docs, beside what they are compared with.
+bench: .venv/ready .venv-peers/ready .venv-anonymeter/ready  ## The figures of the README and docs, beside what they are compared with.
 	for script in benchmarks/bench_*.py benchmarks/attribute_coins.py benchmarks/membership_reference.py; do $(BIN)/python $$script || exit 1; done
 
-nightly: .venv/ready proof bench  ## Everything that takes long.
+nightly: .venv/ready cluster proof bench  ## Everything that takes long.
 	$(BIN)/safelight demo --only digits
 
 clean:
-	rm -rf .venv .venv-servers .venv-peers safelight-demo safelight-report
+	rm -rf .venv .venv-servers .venv-peers .venv-anonymeter safelight-demo safelight-report

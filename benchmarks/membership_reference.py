@@ -18,12 +18,18 @@ from numpy.random import Generator
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.metrics import roc_auc_score, roc_curve
 
+from safelight.attacks.base import attack_of
 from safelight.attacks.confidence import confidence
 from safelight.attacks.membership.bavaria import prediction
 from safelight.attacks.membership.lira import online_ratio
 from safelight.attacks.membership.loss import log_odds
 from safelight.attacks.membership.quantile import expected
 from safelight.attacks.membership.rmia import log_ratios, offline_usual, share_beaten
+from safelight.data.records import Records
+from safelight.evidence import WhoWasIn
+from safelight.targets.base import Images, Side, Target
+from safelight.targets.recalled import recalled
+from safelight.threat import ThreatModel
 
 MODELS, TARGETS = 64, 16
 REFERENCES = {"M001 loss": 0, "M002 RMIA": 4, "M003 LiRA": 16, "M004 BaVarIA": 16}
@@ -116,6 +122,26 @@ def quantile(setting: Setting, seed: int, targets: int = TARGETS) -> Array:
         member, above = inside[target, judged], (odds[target, judged] - mean) / spread
         aucs = (roc_auc_score(member, each) for each in (odds[target, judged], above))
         rows.append((*aucs, float((above[~member] > 1.645).mean())))
+    return np.array(rows)
+
+
+def population(setting: Setting, seed: int, targets: int = TARGETS) -> Array:
+    """Return (targets, 3): AUC of the loss, AUC of M007, and its share of nonmembers above 95 % of the population.
+
+    A random half of the nonmembers is public; all members and the other half are judged.
+    """
+    x, y, inside, scores, rng = networks(setting, seed, targets)
+    everyone, rows = Records.of(x[:, None, None], y), []
+    for target in range(targets):
+        public, others = np.array_split(rng.permutation(np.flatnonzero(~inside[target])), 2)
+        judged = np.concatenate([np.flatnonzero(inside[target]), others])
+        model = recalled(everyone.x, scores[target], Images((1, 1, x.shape[1])), tuple(map(str, range(y.max() + 1))))
+        view = Target("network", model).view(ThreatModel(), Side(everyone.take(public)))
+        found = [
+            attack_of(code)().run(view, WhoWasIn(everyone.take(judged)), rng).values[:, 0] for code in ("M001", "M007")
+        ]
+        member = inside[target, judged]
+        rows.append((*(roc_auc_score(member, each) for each in found), float((found[1][~member] > 0.95).mean())))
     return np.array(rows)
 
 

@@ -24,20 +24,41 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from verification import FIGURES
 
-from safelight.attacks.base import Attack, all_attacks
+from safelight.attacks.base import Attack, all_attacks, observes
 from safelight.compute.shadows import ShadowPool
 from safelight.controls.coins.attributes import AttributeCoins
-from safelight.controls.coins.base import Coins, Guesses, guess
+from safelight.controls.coins.base import Coins, Draw, Guesses, guess
+from safelight.controls.coins.canaries import CanaryCoins
 from safelight.controls.coins.classes import ClassCoins
+from safelight.controls.coins.missing import MissingCoins
+from safelight.controls.coins.named import NamedCoins
+from safelight.controls.coins.poisoned import PoisonedCoins
+from safelight.controls.coins.properties import PropertyCoins
 from safelight.controls.coins.records import RecordCoins
+from safelight.controls.coins.releases import LinkCoins, SinglingCoins
+from safelight.controls.coins.sets import SetCoins
 from safelight.controls.planted import planted_recipe
+from safelight.data.canaries import CanaryKind
 from safelight.data.records import Records, Splits
-from safelight.evidence import WhatIsInside, WhichValue
+from safelight.evidence import (
+    WhatIsInside,
+    WhatSinglesOut,
+    WhatWouldItAnswer,
+    WhichBelongTogether,
+    WhichCanaries,
+    WhichIsMissing,
+    WhichSets,
+    WhichShare,
+    WhichValue,
+    WhoIsWho,
+    WhoWasIn,
+    WhoWasInPoisoned,
+)
 from safelight.measures.binomial import clopper_pearson
 from safelight.recipes.base import Recipe
 from safelight.recipes.sklearn import SklearnRecipe
 from safelight.targets.base import Images, Side, Table
-from safelight.threat import Access, ThreatModel
+from safelight.threat import Access, Observes, ThreatModel
 
 LEAK = 0.5
 FILE = Path(__file__).with_name("proof.json")
@@ -58,6 +79,20 @@ class Bench:
     inputs: Images | Table
     found: float | None
     runs: int
+
+
+@dataclass(frozen=True)
+class AnswerCoins:
+    """No coins: what a model that follows a rule, or none, answers to a record is the secret, one record a model."""
+
+    share: float = 1.0
+
+    def flip(self, data: Splits, rng: np.random.Generator) -> Draw:
+        assert data.nonmembers is not None
+        asked = data.nonmembers.take(rng.permutation(len(data.nonmembers))[:1])
+        return Draw(data.members, WhatWouldItAnswer(asked), np.empty(0), 2, lambda answer: answer.values)  # type: ignore[union-attr]
+
+    never_saw = flip
 
 
 def digits_bench() -> Bench:
@@ -93,30 +128,100 @@ def coarse_survey() -> Splits:
     return Splits(*groups, sensitive=("insurer",))
 
 
+def long_survey() -> Splits:
+    """Twelve questions of four answers each: no answer alone says who was in, and no two people agree in all."""
+    rng = np.random.default_rng(7)
+    everyone = Records.of(pd.DataFrame({f"q{i}": rng.integers(0, 4, 900) for i in range(12)}), rng.integers(0, 3, 900))
+    return Splits(*(everyone.take(rows) for rows in np.split(np.arange(900), [400, 600])))
+
+
 def table_bench(coins: Coins, found: float | None, splits: Splits) -> Bench:
     encode = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["insurer"]), remainder="passthrough")
     recipe = SklearnRecipe(make_pipeline(encode, RandomForestClassifier(30)))
     return Bench(splits, coins, recipe, Table(tuple(splits.members.x.columns)), found, 6)
 
 
+def release_bench(attack: Attack) -> Bench:
+    """A release is no model: what it copies is there as it is, and the null copies others."""
+    splits, out = patients(), LEAK + (1 - LEAK) ** 2 / (2 - LEAK)
+    found = out / 2 + 1 / (2 * (2 - LEAK))
+    coins: dict[type, tuple[Coins, float | None]] = {
+        WhoWasIn: (RecordCoins(share=1.0), found),
+        WhichBelongTogether: (LinkCoins(share=1.0), found),
+        WhichValue: (AttributeCoins("insurer", share=1.0), LEAK + (1 - LEAK) / 2),
+        WhatSinglesOut: (SinglingCoins(share=1.0), None),
+        WhoIsWho: (NamedCoins(share=1.0), found),
+    }
+    if attack.answers is WhoIsWho:
+        splits = long_survey()
+    bench = table_bench(*coins[attack.answers], splits)
+    return replace(bench, recipe=planted_recipe(attack, bench.inputs, False))
+
+
 def bench_of(attack: Attack) -> Bench:
+    if observes(attack) is Observes.RELEASE:
+        return release_bench(attack)
     if attack.answers is WhatIsInside:
         bench = digits_bench()
         own = getattr(attack, "planted", None)
         # An attack that needs a network of its own kind has one that remembers others as the null.
         return bench if own is None else replace(bench, recipe=own(bench.inputs, 1.0))
     splits = patients()
+    if attack.answers is WhichIsMissing:
+        # A third record is the one that the null's models tell, exactly.
+        bench = table_bench(MissingCoins(), LEAK + (1 - LEAK) / 2, splits)
+        return replace(bench, recipe=planted_recipe(attack, bench.inputs, False), runs=400)
+    if attack.answers is WhatWouldItAnswer:
+        # A model that follows no rule is answered for by luck.
+        bench = table_bench(AnswerCoins(), LEAK + (1 - LEAK) / 2, splits)  # type: ignore[arg-type]
+        return replace(bench, recipe=planted_recipe(attack, bench.inputs, False, 0.0), runs=60)
+    if attack.answers is WhichShare:
+        # A model that tells nothing is guessed by luck.
+        return replace(table_bench(PropertyCoins("insurer", 1), LEAK + (1 - LEAK) / 2, splits), runs=400)
     if attack.answers is WhichValue:
         coins = AttributeCoins("insurer", share=1.0)
         if attack.needs > Access.SCORES:
-            return table_bench(coins, None, coarse_survey())
+            bench, own = table_bench(coins, None, coarse_survey()), getattr(attack, "planted", None)
+            return bench if own is None else replace(bench, recipe=own(bench.inputs, 1.0))
         # Labels show a remembered record only where it is not what the model answers to strangers anyway.
         labels = np.bincount(splits.members.y) / len(splits.members)
         shown = LEAK if attack.needs > Access.LABEL else LEAK * (1 - labels.max())
         return table_bench(coins, shown + (1 - shown) / 2, splits)
     # The upper half of the scores holds the remembered members and, by luck, part of the rest; see `in_or_out`.
     found = (LEAK + (1 - LEAK) ** 2 / (2 - LEAK)) / 2 + 1 / (2 * (2 - LEAK))
-    return table_bench(RecordCoins(share=1.0), found, splits)
+    if getattr(attack, "tail", False):
+        # Below the median are strangers with the rarer label; all others tie.
+        low, stranger = (
+            (1 - LEAK / 2) * np.bincount(splits.members.y).min() / len(splits.members),
+            (1 - LEAK) / (2 - LEAK),
+        )
+        rest = (0.5 - low * stranger) / (1 - low)
+        found = low * (1 - stranger) + 0.5 * rest + (0.5 - low) * (1 - rest)
+    if attack.answers is WhichCanaries:
+        # One that is trained several times is remembered more often than the others.
+        once = tuple(kind for kind in CanaryKind if kind is not CanaryKind.DUPLICATED)
+        return replace(table_bench(CanaryCoins(once, share=1.0), found, splits), runs=12)
+    if attack.answers is WhoWasInPoisoned:
+        return replace(table_bench(PoisonedCoins(share=1.0), found, splits), runs=24)
+    bench = table_bench(RecordCoins(share=1.0), found, splits)
+    if attack.answers is WhichSets:
+        # A trained set of five shows unless all five are forgotten.
+        forgotten = (1 - LEAK) ** 5 / 2
+        stranger = forgotten / (1 / 2 + forgotten)
+        found = 1 / 2 - forgotten + forgotten * stranger + (1 - stranger) / 2
+        coins = SetCoins(share=1.0)
+        # Half of the sets are guessed in, and by luck some more or fewer are.
+        uneven = (2 * np.pi * coins.count(splits)) ** -0.5
+        return replace(table_bench(coins, found - uneven, splits), runs=24)
+    if attack.needs is Access.LABEL:
+        # In so many columns noise leaves the room of a record at once: it counts that a remembered one is always right.
+        right = LEAK / 2 + (1 - LEAK / 2) / 2
+        inside = (LEAK / 2 + (1 - LEAK) / 4) / right, (1 - LEAK) / 4 / (1 - right)
+        found = inside[0] / 2 + (right - 1 / 2) * (1 - inside[0]) + (1 - right) * (1 - inside[1])
+        bench = replace(bench, found=found)
+    own = getattr(attack, "planted", None)
+    # How much is remembered is luck too, so that a few runs say little; these take milliseconds.
+    return bench if own is None else replace(bench, recipe=own(bench.inputs, 1.0), runs=24)
 
 
 def pooled(attack: Attack, bench: Bench, recipe: Recipe, never: bool) -> Guesses:
@@ -126,9 +231,12 @@ def pooled(attack: Attack, bench: Bench, recipe: Recipe, never: bool) -> Guesses
     for run in range(bench.runs):
         rng = np.random.default_rng([run, 8, never])
         draw = (bench.coins.never_saw if never else bench.coins.flip)(bench.splits, rng)
-        view = recipe.fit(draw.train, run).view(ThreatModel(Access.WEIGHTS).narrowed(attack.needs), side)
-        answer = attack.run(view, draw.question, rng)
-        total = total + replace(guess(draw.match(answer), draw.secret, bench.coins.share, rng), k=2)
+        threat = ThreatModel(Access.WEIGHTS, observes(attack)).narrowed(attack.needs)
+        target = recipe.fit(draw.train, run)
+        answer = attack.run(target.view(threat, side), draw.question, rng)
+        asked = isinstance(draw.question, WhatWouldItAnswer)
+        secret = target.model.labels(draw.question.records.x) if asked else draw.secret
+        total = total + replace(guess(draw.match(answer), secret, bench.coins.share, rng), k=2)
     return total
 
 

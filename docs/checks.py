@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from safelight.attacks.base import all_attacks
+from safelight.attacks.base import all_attacks, sees
 from safelight.attacks.configure import configured
 from safelight.cli import COMMANDS, home
 from safelight.cli.config import TABLES, AcceptedEntry, parse_config
@@ -85,7 +85,7 @@ def anchors(text: str) -> set[str]:
 # Words ---------------------------------------------------------------------------------------------------------------
 def _words(name: str, text: str) -> Iterator[str]:
     known = [*all_attacks(), *re.findall(r'code: ClassVar\[str\] = "(\w+)"', text)]
-    for code in sorted(set(re.findall(r"\b[VAM]\d{3}\b", text))):
+    for code in sorted(set(re.findall(r"\b[VAMDLPKS]\d{3}\b", text))):
         if code not in known:
             yield f"{name} names the attack {code}, which does not exist.{did_you_mean(code, known)}"
     for command in commands(text):
@@ -186,9 +186,9 @@ def forgotten(every: Mapping[str, str]) -> list[str]:
     table = dict(re.findall(r"^\|.*\| `(\w+)` \| (.*) \|$", every.get("docs/threat-models.md", ""), re.MULTILINE))
     ours = [attack for attack in all_attacks().values() if attack.__module__.startswith("safelight.")]
     found = [
-        f"docs/threat-models.md does not name {attack.code} where the attacker has `{attack.needs.word}`."
+        f"docs/threat-models.md does not name {attack.code} where the attacker has `{sees(attack)}`."
         for attack in ours
-        if attack.code not in table.get(attack.needs.word, "")
+        if attack.code not in table.get(sees(attack), "")
     ]
     changes = every.get("CHANGELOG.md", "")
     return found + [f"CHANGELOG.md does not name {attack.code}." for attack in ours if attack.code not in changes]

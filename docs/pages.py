@@ -8,19 +8,18 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any
 
-from safelight.attacks.base import Attack, all_attacks, paragraph
+from safelight.attacks.base import Attack, all_attacks, paragraph, sees
 from safelight.attacks.configure import meanings
-from safelight.evidence import WhatIsInside, WhichValue, WhoWasIn
 
 FAMILIES = {
     "V": ("Inversion", "rebuild a picture of what the model takes for a class"),
-    "A": ("Attributes", "guess a secret value of a record"),
+    "A": ("Attributes", "guess a secret value of a record, or rebuild it whole"),
     "M": ("Membership", "tell whether a record was in the training data"),
-}
-QUESTIONS = {
-    WhoWasIn: "Which of these records were trained on?",
-    WhichValue: "Which value did the secret column hold for this record?",
-    WhatIsInside: "What does each class look like?",
+    "K": ("Poisoning", "put records into the training data, so that the model tells more of the rest"),
+    "P": ("Properties", "tell what the training records are like as a whole"),
+    "L": ("Linkage", "use a released table against the people in it"),
+    "S": ("Stealing", "copy the model through its answers"),
+    "D": ("Disclosure", "read training records off the model file"),
 }
 HEADINGS = ("What it shows:", "Who could do it:", "How to lower it:")
 NOTE = "<!-- Written by docs/build.py from the attack's docstring; edit that. -->\n"
@@ -42,7 +41,7 @@ def _index(attacks: list[type[Attack]]) -> str:
     for letter, (title, purpose) in FAMILIES.items():
         lines += [f"## {title}: {purpose}", "", "| code | attack | needs | holds | source |", "|---|---|---|---|---|"]
         lines += [
-            f"| [{attack.code}]({attack.code}.md) | {attack.title} | {attack.needs.word} | {_holds(attack)} "
+            f"| [{attack.code}]({attack.code}.md) | {attack.title} | {sees(attack)} | {_holds(attack)} "
             f"| {linked(attack.source)} |"
             for attack in attacks
             if attack.code.startswith(letter)
@@ -59,8 +58,8 @@ def _page(attack: type[Attack]) -> str:
     lines += [
         "| | |",
         "|---|---|",
-        f"| question | {QUESTIONS[attack.answers]} |",
-        f"| needs | {attack.needs.word} |",
+        f"| question | {(attack.answers.__doc__ or '').partition('?')[0]}? |",
+        f"| needs | {sees(attack)} |",
         f"| holds beforehand | {_holds(attack)} |",
         f"| runs | {'with `--deep`, or when named with `--only`' if attack.deep else 'by default'} |",
         f"| source | {linked(attack.source)} |",

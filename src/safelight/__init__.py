@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from safelight.compute.engine import Engine
     from safelight.data.records import Records, Split, Splits
     from safelight.report.model import Report
     from safelight.runner import Profile, audit
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _ROOMS = {
     "Access": "threat",
+    "Engine": "compute.engine",
     "Images": "targets.base",
     "Knows": "threat",
     "Policy": "verdict.levels",
@@ -39,6 +41,7 @@ _ROOMS = {
 
 __all__ = [
     "Access",
+    "Engine",
     "Images",
     "Knows",
     "Policy",

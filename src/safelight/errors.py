@@ -9,6 +9,7 @@ SafelightError
 ├── AccessDenied          an attack asked for more than its threat model grants
 ├── BudgetSpent           an attack asked for more queries than its budget holds
 ├── TargetFailed          the model died while it was being asked             (exit code 3)
+├── WorkersLost           worker processes die, or have other packages        (exit code 3)
 └── PolicyFailed          `report.require` found more than the policy allows  (exit code 1)
 """
 
@@ -43,6 +44,11 @@ class MissingExtra(InputError):
         super().__init__(
             f'{wanted_for} needs the package {package}, which is not installed; run: pip install "safelight[{extra}]".'
         )
+        self._facts = (package, extra, wanted_for)
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str, str]]:
+        """Survive the way home from a worker process."""
+        return MissingExtra, self._facts
 
 
 def need_torch(wanted_for: str) -> None:
@@ -67,6 +73,12 @@ class BudgetSpent(SafelightError):
 
 class TargetFailed(SafelightError):
     """The target stopped answering; what was learnt so far is kept."""
+
+    exit_code = 3
+
+
+class WorkersLost(SafelightError):
+    """Worker processes die again and again, or have other packages; what was finished is kept."""
 
     exit_code = 3
 

@@ -31,6 +31,43 @@ class WhoWasIn:
 
 
 @dataclass(frozen=True)
+class WhichCanaries(WhoWasIn):
+    """Which of these canaries, made to be memorised, were trained on? Answered by `Scores` (n, 1)."""
+
+
+@dataclass(frozen=True)
+class WhoWasInPoisoned:
+    """Which of these records were trained on, beside copies with wrong labels that were? Answered by `Scores` (n, 1).
+
+    Attributes:
+        records: those in question, with their own labels.
+        wrong: the label (n,) that the copies of each were given.
+        copies: how many of each were put into the training data (>= 0).
+    """
+
+    records: Records
+    wrong: Array
+    copies: int
+
+    @property
+    def poison(self) -> Records:
+        """All that was put in, n x copies records."""
+        rows = np.repeat(np.arange(len(self.records)), self.copies)
+        return self.records.take(rows).relabelled(self.wrong[rows])
+
+
+@dataclass(frozen=True)
+class WhichSets(WhoWasIn):
+    """Which of these sets of records were trained on? Answered by `Scores` (n, 1), one a record.
+
+    Attributes:
+        owner: (n,) number of the set of each record, from 0.
+    """
+
+    owner: Array
+
+
+@dataclass(frozen=True)
 class WhichValue:
     """Which of `values` did each record hold in `column`? The column is blanked. Answered by `Scores` (n, k)."""
 
@@ -40,10 +77,61 @@ class WhichValue:
 
 
 @dataclass(frozen=True)
+class WhichShare:
+    """Which of `shares` (k,) of the training records held `value` in `column`? Answered by `Scores` (1, k)."""
+
+    column: str
+    value: Any
+    shares: Array
+
+
+@dataclass(frozen=True)
 class WhatIsInside:
     """What does each of these classes look like? Class numbers (c,). Answered by `Reconstructions`."""
 
     classes: Array
+
+
+@dataclass(frozen=True)
+class WhichIsMissing:
+    """All training records but one are known: which record is missing? Answered by `Rebuilt`, one row."""
+
+    known: Records
+
+
+@dataclass(frozen=True)
+class WhichBelongTogether:
+    """Are row i of `left` and row i of `right` one record? They hold different columns of it.
+
+    Answered by `Scores` (n, 1), at least 0 where the attack says yes.
+    """
+
+    left: Records
+    right: Records
+
+
+@dataclass(frozen=True)
+class WhatSinglesOut:
+    """Which conditions on these columns hold for exactly one record? Answered by `Predicates`."""
+
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class WhoIsWho:
+    """Which released row is about each of these people, whose names are known? Answered by `Links`."""
+
+    identified: Records
+
+
+@dataclass(frozen=True)
+class WhatWouldItAnswer:
+    """What would the model answer to these records, without being asked about them?
+
+    Answered by `Scores` (n, classes).
+    """
+
+    records: Records
 
 
 # Answers -------------------------------------------------------------------------------------------------------------
@@ -69,10 +157,62 @@ class Reconstructions:
     confidence: Array
 
 
-Question = WhoWasIn | WhichValue | WhatIsInside
-Answer = Scores | Reconstructions
+@dataclass(frozen=True)
+class Rebuilt:
+    """Records rebuilt as numbers.
 
-ANSWERS: tuple[type[Answer], ...] = (Scores, Reconstructions)
+    Attributes:
+        x: (n, d) in the units of the data, columns in the order of the target's; pictures are flattened.
+        y: (n,) class numbers, or real-valued answers for regression.
+    """
+
+    x: Array
+    y: Array
+
+
+@dataclass(frozen=True)
+class Predicates:
+    """Conditions on a record, written as in `safelight.data.predicates`.
+
+    Attributes:
+        texts: (p,) guesses that each hold for exactly one record.
+        blind: (b,) guesses of the same form made without looking at any one record: what the form finds by luck.
+    """
+
+    texts: Array
+    blind: Array
+
+
+@dataclass(frozen=True)
+class Links:
+    """One released row for each person.
+
+    Attributes:
+        row: (n,) the likeliest row.
+        score: (n,) log2 odds that it is the person's, higher is surer.
+        margin: (n,) by how much that score beats the next row's; 0 for a tie.
+    """
+
+    row: Array
+    score: Array
+    margin: Array
+
+
+Question = (
+    WhoWasIn
+    | WhoWasInPoisoned
+    | WhichValue
+    | WhichShare
+    | WhatIsInside
+    | WhichIsMissing
+    | WhichBelongTogether
+    | WhatSinglesOut
+    | WhoIsWho
+    | WhatWouldItAnswer
+)
+Answer = Scores | Reconstructions | Rebuilt | Predicates | Links
+
+ANSWERS: tuple[type[Answer], ...] = (Scores, Reconstructions, Rebuilt, Predicates, Links)
 """Every class of answer. Each is a frozen dataclass of arrays, so that it is written and read by its fields alone."""
 
 
@@ -218,6 +358,9 @@ class Store:
         if self._folder is not None and (self._folder / f"{name}.npz").exists():
             return Evidence.from_bytes((self._folder / f"{name}.npz").read_bytes())
         return None
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._memory or (self._folder is not None and (self._folder / f"{name}.npz").exists())
 
     def names(self) -> list[str]:
         """Return the names of all kept evidence, sorted."""

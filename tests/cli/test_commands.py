@@ -130,7 +130,7 @@ def test_a_file_of_outputs_is_audited_without_a_model(project, capsys):
     document = json.loads(capsys.readouterr().out)
     assert document["verdict"] == "leak"
     ran = {finding["code"] for finding in document["findings"] if finding["status"] != "not run"}
-    assert ran == {"M001", "M002", "M003", "M004", "M005"}
+    assert ran == {"M001", "M002", "M003", "M004", "M005", "M007", "M011"}
     assert {finding["about"] for finding in document["findings"] if finding["status"] != "not run"} == {"model"}
     rows = document["rows"]["M003 by group"]
     assert set(rows) == {"north", "south"}
@@ -145,9 +145,45 @@ def test_a_file_of_outputs_without_references_leaves_the_loss(project, capsys):
     outputs_of(project, 0)
     main(["audit", "--scores", "outputs.csv", "--split", "random", "--quiet", "--json"])
     document = json.loads(capsys.readouterr().out)
-    assert {f["code"] for f in document["findings"] if f["status"] != "not run"} == {"M001", "M005"}
+    assert {f["code"] for f in document["findings"] if f["status"] != "not run"} == {"M001", "M005", "M007", "M011"}
     assert "leave model and data out" in fails(capsys, ["audit", "model.joblib", "--scores", "outputs.csv"])
     assert "There is no file" in fails(capsys, ["audit", "--scores", "absent.csv"])
+
+
+def test_a_released_table_is_audited_without_a_model(project, capsys):
+    (project / "safelight.toml").unlink()
+    names = ["train.csv", "test.csv"]
+    records = [pd.read_csv(name).assign(number=range(1000, 1000 + len(pd.read_csv(name)))) for name in names]
+    for name, table in zip(("members.csv", "control.csv"), records):
+        table.to_csv(name, index=False)
+    records[0].drop(columns="number").to_csv("released.csv", index=False)
+    flags = ["--data", "members.csv", "--nonmembers", "control.csv", "--split", "random", "--quiet", "--json"]
+    assert main(["audit", "--release", "released.csv", *flags, "--only", "L002,L005"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["target"] == "released.csv"
+    assert document["threat"]["observes"] == "a released table"
+    columns = len(records[0].columns)
+    assert document["description"].endswith(f"{len(records[0])} rows, {columns - 1} of {columns} columns")
+    assert {f["code"]: f["status"] for f in document["findings"] if f["about"] == "model"} == {
+        "L002": "leak", "L005": "leak"
+    }  # fmt: skip
+    settings = '[target]\nkind = "release"\nmodel = "released.csv"\n[data]\nmembers = "members.csv"\n'
+    settings += 'nonmembers = "control.csv"\nsplit = "random"\n[recipe]\ntrain = "again.py:release"\n'
+    (project / "safelight.toml").write_text(settings)
+    (project / "again.py").write_text("def release(records, seed):\n    return records.x\n")
+    assert main(["audit", "--quiet", "--json", "--only", "L002"]) == 1
+    found = json.loads(capsys.readouterr().out)["findings"]
+    assert {f["about"]: f["status"] for f in found} == {"model": "leak", "recipe": "leak"}
+
+
+def test_a_release_that_cannot_be_audited_is_said(project, capsys):
+    (project / "safelight.toml").unlink()
+    assert "leave the model and --scores out" in fails(capsys, ["audit", "m.joblib", "--release", "released.csv"])
+    release = ["audit", "--release", "released.csv", "--data", "train.csv"]
+    assert "There is no file" in fails(capsys, release)
+    pd.DataFrame({"other": [1]}).to_csv("released.csv", index=False)
+    assert "share no column; it has other" in fails(capsys, release)
+    assert "leave kind and label out" in fails(capsys, [*release, "--label", "bad"])
 
 
 def test_a_command_explains_its_flags_and_exit_codes(capsys):

@@ -3,10 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression
 from torch import nn
 
+from safelight.compute.engine import Engine
 from safelight.compute.ledger import Ledger, key_of
 from safelight.compute.shadows import ShadowPool, halves
 from safelight.data.records import Records
@@ -96,7 +98,7 @@ def test_what_was_computed_otherwise_has_another_key(table):
 
 def test_two_processes_give_what_one_gives(table):
     one, _ = ShadowPool(FOREST).answers(table, 4)
-    two, _ = ShadowPool(FOREST, jobs=2).answers(table, 4)
+    two, _ = ShadowPool(FOREST, engine=Engine(jobs=2)).answers(table, 4)
     assert np.array_equal(one, two)
 
 
@@ -111,14 +113,34 @@ def dense(classes):
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, classes))
 
 
+def nested(classes):
+    """Layers that change the shape, a layer without bias and one that is used twice."""
+    twice = nn.Linear(8, 8)
+    part = nn.Sequential(nn.Linear(8, 8, bias=False), nn.Tanh(), twice, nn.Tanh(), twice)
+    return nn.Sequential(nn.Flatten(1, 2), part, nn.Flatten(), nn.Linear(64, classes))
+
+
+class Skipping(nn.Module):
+    """What is no chain of layers goes another way."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.norm, self.into, self.out = nn.LayerNorm(64), nn.Linear(64, 64), nn.Linear(64, classes)
+
+    def forward(self, x):
+        flat = self.norm(x.flatten(1))
+        return self.out(flat + torch.relu(self.into(flat)))
+
+
 def convolution(classes):
     return nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, classes))
 
 
+@pytest.mark.parametrize("network", [dense, nested, Skipping])
 @pytest.mark.parametrize("settings", [{}, {"optimiser": "sgd", "rate": 0.05, "smoothing": -0.2, "decay": 1e-3}])
-def test_stacked_networks_are_those_trained_alone(digits, settings):
+def test_stacked_networks_are_those_trained_alone(digits, settings, network):
     records = digits.take(np.arange(201))
-    recipe = TorchRecipe(dense, Images((1, 8, 8)), **{"epochs": 4, "batch": 25, "rate": 0.02, **settings})
+    recipe = TorchRecipe(network, Images((1, 8, 8)), **{"epochs": 4, "batch": 25, "rate": 0.02, **settings})
     assert recipe.stacks(records)
     assert not TorchRecipe(convolution, Images((1, 8, 8))).stacks(records)
     inside = halves(records, 4, np.random.default_rng(0))
@@ -130,3 +152,47 @@ def test_stacked_networks_are_those_trained_alone(digits, settings):
     answers, masks = ShadowPool(recipe).answers(records, 4)
     right = (answers.argmax(axis=2) == records.y)[masks].mean()
     assert right > 0.3
+
+
+def test_half_the_bits_in_products_train_as_well(digits):
+    records = digits.take(np.arange(400))
+    inside = halves(records, 4, np.random.default_rng(0))
+    whole, half = (
+        TorchRecipe(dense, Images((1, 8, 8)), epochs=10, rate=0.01, precision=precision)
+        for precision in ("float32", "bfloat16")
+    )
+    assert whole.key != half.key
+    answers = [recipe.fit_many(records, inside, range(4)) for recipe in (whole, half)]
+    alone = half.fit(records.take(inside[0]), 0)
+    right = [np.mean([(net.model.labels(records.x) == records.y).mean() for net in nets]) for nets in answers]
+    assert abs(right[0] - right[1]) < 0.03
+    assert right[1] > 0.8
+    scores = [target.model.scores(records.x) for target in (answers[0][0], answers[1][0], alone)]
+    assert 0 < np.abs(scores[0] - scores[1]).mean() < 0.02
+    assert np.abs(scores[2] - scores[1]).mean() < 0.02
+    assert all(weights.dtype == torch.float32 for weights in alone.model.module().parameters())
+    with pytest.raises(InputError, match="'float16'"):
+        TorchRecipe(dense, Images((1, 8, 8)), precision="float16").fit(records, 0)
+
+
+def test_shadows_on_chosen_records_are_those_that_the_recipe_trains_and_are_kept(table):
+    inside = np.random.default_rng(1).random((3, 90)) < 0.5
+    asked, recipe = table.take(np.arange(10)), Counting()
+    pool = ShadowPool(recipe)
+    answers = pool.trained(table, inside, asked)
+    assert [count for count, _ in recipe.trained] == inside.sum(axis=1).tolist()
+    for row, (_, seed), found in zip(inside, recipe.trained, answers):
+        assert np.array_equal(FOREST.fit(table.take(row), seed).model.scores(asked.x), found)
+    assert np.array_equal(pool.trained(table, inside[::-1], asked), answers[::-1])
+    assert len(recipe.trained) == 3
+    pool.trained(table, inside, table)
+    assert len(recipe.trained) == 6, "other records are asked of other shadows"
+
+
+def test_chosen_sets_of_networks_are_stacked(digits):
+    records = digits.take(np.arange(200))
+    inside = halves(records, 5, np.random.default_rng(0))
+    answers = ShadowPool(TorchRecipe(dense, Images((1, 8, 8)), epochs=4, rate=0.02)).trained(records, inside, records)
+    assert answers.shape == (5, 200, 10)
+    right = answers.argmax(axis=2) == records.y
+    assert right[inside].mean() > right[~inside].mean() > 0.3

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.spatial import ConvexHull
 from scipy.special import ndtr, ndtri
 
 from safelight.errors import InputError
@@ -45,6 +46,25 @@ def test_the_curve_of_dp_sgd_reaches_the_known_figures(mechanism, epsilon, bound
     curve = mechanism.curve()
     for fpr, bound in zip((0.001, 0.01, 1 / 40, 0.1, 0.5), bounds):
         assert tpr_bound(curve, fpr) == pytest.approx(bound, abs=2e-4)
+
+
+@pytest.mark.parametrize("training", [DpSgd(0.5, 0.1, 1), DpSgd(1.0, 0.3, 1), DpSgd(3.0, 0.02, 1), DpSgd(0.9, 1.0, 1)])
+def test_the_curve_of_one_step_is_the_hull_of_its_two_tests(training):
+    """Literally: thresholds counted both ways, hull of all points, chords between them; and the accountant's curve."""
+    z = np.linspace(-9, 14, 4001) * training.sigma
+    alarms = ndtr(-z / training.sigma)
+    found = (1 - training.sampling) * alarms + training.sampling * ndtr((1 - z) / training.sigma)
+    points = np.concatenate([np.column_stack([alarms, 1 - found]), np.column_stack([1 - found, alarms])])
+    corners = points[ConvexHull(points).vertices]
+    below = corners[corners.sum(axis=1) <= 1 + 1e-12]
+    below = below[np.argsort(below[:, 0])]
+    curve, accountant = training.step_curve(), training.curve()
+    for x in (1e-4, 0.001, 0.03, 0.2, 0.4, 0.5, 0.6, 0.8, 0.97, 0.999):
+        assert curve(x) == pytest.approx(np.interp(x, *below.T), abs=2e-5)
+        assert curve(x) == pytest.approx(accountant(x), abs=2e-5)
+        assert curve(curve(x)) == pytest.approx(x, abs=1e-9), "it counts both ways"
+    assert (curve(0.0), curve(1.0)) == (1.0, 0.0)
+    assert 0 < curve(1 - 1e-12) < 1e-12, "precise where few are accused"
 
 
 def test_groups_change_together():

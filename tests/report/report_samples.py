@@ -9,6 +9,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.stats import beta, binom
 
+from safelight.attacks.disclosure.observation import Observation
 from safelight.data.gate import GateResult
 from safelight.evidence import Role
 from safelight.measures.base import Measurement
@@ -184,6 +185,11 @@ def table_leak() -> Report:
         ),
         likeness=Likeness(0.71, 0.8, (0.70, 0.71, 0.72), (0.79, 0.81, 0.82), True),
         skipped=(Skipped("V001", "gradient inversion", "it rebuilds pictures and this target takes a table"),),
+        structure=(
+            Observation("stored_records", 0.0, 0.0, False, "No training record lies in the file itself."),
+            Observation("small_leaves", 0.7, 0.0, True, "700 of the 1,000 leaves hold fewer than 10 training records."),
+            Observation("not_looked_into", None, None, None, "What <Ours> holds was not looked into."),
+        ),
         rows={
             "A002": {
                 "members": (

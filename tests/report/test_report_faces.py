@@ -34,7 +34,7 @@ def test_the_last_lines_say_verdict_worst_missing_and_next() -> None:
     lines = summary(samples.table_leak(), Path("out/report.html")).splitlines()
     assert lines[0].startswith("▲ LEAK   A model trained this way gives away")
     labels = [line[:9].strip() for line in lines if not line.startswith(" ")]
-    assert labels == ["▲ LEAK", "Sure", "First", "Worst", "Not run", "Next"]
+    assert labels == ["▲ LEAK", "Sure", "First", "Worst", "File", "Not run", "Next"]
     text = "\n".join(lines)
     assert "A004: it needs the weights" in text
     assert lines[-1] == "Next     safelight explain A002 · out/report.html"

@@ -7,6 +7,7 @@ import pytest
 
 from safelight.controls.coins.base import Guesses
 from safelight.errors import InputError
+from safelight.measures.one_run import epsilon_one_run
 from safelight.measures.trade_off import DpSgd
 from safelight.threat import Access, ThreatModel
 from safelight.verdict.dp_claim import Answer, DpClaim, check_claim
@@ -70,6 +71,18 @@ def test_the_mechanisms_own_curve_sees_more_than_its_epsilon():
     assert check_claim(DpClaim(promise, 1e-5, mechanism=mechanism), [counts]).answer is Answer.REFUTED
     fair = finding(1000, 1000, round(1000 * 0.69))
     assert check_claim(DpClaim(promise, 1e-5, mechanism=mechanism), [fair]).answer is Answer.STANDS
+
+
+def test_bound_and_reach_are_those_of_the_curve_that_decides():
+    """Without a mechanism Steinke's; with one, of the same training with less noise: never refuted below the claim."""
+    counts = finding(300, 240, 205)
+    plain = check_claim(DpClaim(3.0, 1e-5), [counts]).tests[0]
+    assert plain.bound == pytest.approx(epsilon_one_run(300, 240, 205, 1e-5), rel=1e-6)
+    assert plain.reach == pytest.approx(epsilon_one_run(300, 240, 240, 1e-5), rel=1e-6)
+    mechanism = DpSgd(3.0, 0.3, 10)
+    own = check_claim(DpClaim(3.0, 1e-5, mechanism=mechanism), [counts]).tests[0]
+    assert max(plain.bound, mechanism.epsilon(1e-5)) < own.bound < own.reach
+    assert own.refuted
 
 
 def test_words_that_are_no_unit_are_said():

@@ -14,7 +14,7 @@ from numpy.random import Generator
 
 from safelight.errors import InputError, did_you_mean
 from safelight.targets.base import View
-from safelight.threat import Access, Knows
+from safelight.threat import Access, Knows, Observes
 
 
 class Attack(Protocol):
@@ -24,7 +24,7 @@ class Attack(Protocol):
     "How to lower it:" are read by the report.
 
     Attributes:
-        code: V inversion, A attribute, M membership; three digits.
+        code: V inversion, A attribute, M membership, K poisoning, P property, L released tables; three digits.
         title: two to five words for tables.
         needs: the least access it works with.
         knows: what it must hold beforehand.
@@ -68,6 +68,16 @@ def attack_of(code: str) -> type[Attack]:
     if code not in known:
         raise InputError(f"There is no attack {code!r}; `safelight attacks` lists them.{did_you_mean(code, known)}")
     return known[code]
+
+
+def observes(attack: Attack | type[Attack]) -> Observes:
+    """Return the door that an attack stands at: queries, unless it says otherwise by a ClassVar `observes`."""
+    return getattr(attack, "observes", Observes.QUERIES)
+
+
+def sees(attack: Attack | type[Attack]) -> str:
+    """Return the least that an attack must see, as a word: a level of access, or "release" for a released table."""
+    return "release" if observes(attack) is Observes.RELEASE else attack.needs.word
 
 
 def settings(attack: Attack) -> dict[str, Any]:

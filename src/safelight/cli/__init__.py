@@ -13,7 +13,10 @@ COMMANDS = {
     "audit": "Audit your own model.",
     "attacks": "List every attack.",
     "explain": "Explain one attack, e.g. V001.",
-    "dp-check": "Test a promise of differential privacy on the coins of an audit.",
+    "onion": "Take the records most at risk out of training, and see who is exposed next.",
+    "dp-check": "Test a promise of differential privacy on the coins of an audit or of gradient canaries.",
+    "structure": "Count what a model file itself holds of its training records.",
+    "uniqueness": "Count how alone the records of a table stand: k-anonymity, k-map, l-diversity.",
     "report": "Draw the report of an earlier audit again.",
     "doctor": "Say which optional packages are missing, and how to get them.",
 }

@@ -13,13 +13,13 @@ def attacks(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
     Args:
         json: print one JSON list instead of a table.
     """
-    from safelight.attacks.base import all_attacks
+    from safelight.attacks.base import all_attacks, sees
 
     rows = [
         {
             "code": code,
             "title": attack.title,
-            "access": attack.needs.word,
+            "access": sees(attack),
             "knows": sorted(knowledge.value for knowledge in attack.knows),
             "deep": attack.deep,
             "source": attack.source,

@@ -32,6 +32,7 @@ def audit(
     *,
     config: Path | None = None,
     scores: Path | None = None,
+    release: Path | None = None,
     data: str | None = None,
     nonmembers: str | None = None,
     public: str | None = None,
@@ -50,6 +51,10 @@ def audit(
     fast: Flag = False,
     budget_seconds: float | None = None,
     resume: Flag = False,
+    jobs: int | None = None,
+    engine: Literal["local", "ray"] = "local",
+    address: str | None = None,
+    gpus_per_task: float = 0.0,
     show_records: Flag = False,
     i_may_test_this: Flag = False,
     json: Flag = False,
@@ -66,6 +71,7 @@ def audit(
         model: a model file, "module:function", a URL, or a settings file ending in .toml.
         config: settings; safelight.toml in this folder when left out.
         scores: audit a file of outputs alone: columns split, label, then p0, p1, ... or loss; see the settings page.
+        release: audit a released table, "anonymised" or synthetic: a .csv or .parquet file.
         data: members: what the model was trained on.
         nonmembers: the same kind of records, never trained on.
         public: records of other people that an attacker may hold.
@@ -82,8 +88,12 @@ def audit(
         skip: attacks to leave out.
         deep: also run what takes long.
         fast: run what fits a coffee break; this is the default.
-        budget_seconds: time for each kind of coin runs.
+        budget_seconds: time for the audit: fewer reference models and fewer runs, so less power.
         resume: go on with the evidence in DIR.
+        jobs: processes that train and attack side by side, one thread each; the findings are the same.
+        engine: "ray" does it on a Ray cluster.
+        address: HOST:PORT of the head of the Ray cluster; left out, Ray starts on this machine.
+        gpus_per_task: what each of Ray's workers takes of a GPU, such as 0.25.
         show_records: show the nearest training record beside each rebuilt picture.
         i_may_test_this: your word that you may test this remote address.
         json: print report.json on stdout.
@@ -91,20 +101,26 @@ def audit(
         no_color: plain text.
         exit_zero: exit 0 whatever is found.
     """
-    from safelight.cli.build import build, build_from_outputs
+    from safelight.cli.build import build, build_from_outputs, build_from_release
     from safelight.cli.history import audited_before, remember
+    from safelight.compute.engine import Engine
     from safelight.report.terminal import show
     from safelight.runner import Profile
     from safelight.runner import audit as run_audit
+    from safelight.threat import Observes
 
     if deep and fast:
         raise InputError("--deep and --fast exclude each other; give one of them.")
+    where = Engine(engine, jobs, address, gpus_per_task)
     started = time.time()
     if scores is not None and (model or data or nonmembers or public):
         raise InputError("--scores is a file of outputs alone; leave model and data out, or leave --scores out.")
+    if release is not None and (model or scores is not None):
+        raise InputError("--release is the table to audit; leave the model and --scores out, or leave --release out.")
     outputs = None if scores is None else str(scores.resolve())
     settings = _settings(model, config, {
-        "target": {"trusted": trusted, "model": outputs},
+        "target": {"trusted": trusted, "model": outputs or (release and str(release.resolve())),
+                   "kind": release and "release"},
         "data": {"members": outputs or data, "nonmembers": nonmembers, "public": public, "label": label,
                  "sensitive": sensitive,
                  "split": split},
@@ -114,9 +130,15 @@ def audit(
     })  # fmt: skip
     key = hashlib.sha256(repr((settings, seed, only, skip, deep)).encode()).hexdigest()
     _open(out, key, resume)
-    built = build(settings, i_may_test_this) if scores is None else build_from_outputs(settings, seed)
+    if scores is not None:
+        built = build_from_outputs(settings, seed)
+    elif settings.target.kind == "release":
+        built = build_from_release(settings)
+    else:
+        built = build(settings, i_may_test_this)
     say = (lambda line: None) if quiet else _progress
-    say(f"Target: {built.target.name}, {built.target.description}; the attacker sees {built.threat.access.word}")
+    seen = built.threat.access.word if built.threat.observes is Observes.QUERIES else built.threat.observes.value
+    say(f"Target: {built.target.name}, {built.target.description}; the attacker sees {seen}")
     with warnings.catch_warnings(record=True) as noted:
         warnings.simplefilter("always", UserWarning)
         report = run_audit(
@@ -124,8 +146,8 @@ def audit(
             policy=built.policy, seed=seed,
             only=_words(only), skip=_words(skip), tuned=built.tuned, seconds=budget_seconds,
             profile=Profile.DEEP if deep else Profile.FAST,
-            out=out, resume=resume, show_records=settings.report.show_records, accepted=_accepted(settings),
-            hashes=built.hashes, say=say,
+            out=out, resume=resume, engine=where, show_records=settings.report.show_records,
+            accepted=_accepted(settings), hashes=built.hashes, say=say,
         )  # fmt: skip
     for message in sorted({str(note.message) for note in noted if note.category is UserWarning}):
         say(f"note: {message}")

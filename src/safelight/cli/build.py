@@ -18,14 +18,16 @@ from safelight.data.images import load_images
 from safelight.data.labels import require_every_class
 from safelight.data.outputs import load_outputs
 from safelight.data.records import Records, Split, Splits
-from safelight.data.tables import Columns, load_table
+from safelight.data.tables import Columns, load_table, read_frame
 from safelight.errors import InputError
 from safelight.recipes.base import Recipe
 from safelight.recipes.function import FunctionRecipe
+from safelight.recipes.release import ReleaseRecipe
 from safelight.targets.base import Images, Shadows, Table, Target
 from safelight.targets.loading import load_target
 from safelight.targets.recorded import from_outputs
-from safelight.threat import Access, Knows, ThreatModel
+from safelight.targets.released import from_release
+from safelight.threat import Access, Knows, Observes, ThreatModel
 from safelight.verdict.levels import Policy
 
 
@@ -76,6 +78,36 @@ def build_from_outputs(config: Config, seed: int) -> Built:
     members, nonmembers = outputs.records.take(outputs.member), outputs.records.take(~outputs.member)
     splits = Splits(members, nonmembers, drawn=Split(config.data.split))
     return Built(target, splits, _threat(config), None, _policy(config), _hashes(config), _tuned(config), shadows)
+
+
+def build_from_release(config: Config) -> Built:
+    """Load a released table, named as the model, and the records behind it, without columns that were not released.
+
+    Raises:
+        InputError: a file cannot be used, or no column was released; the message says what to do.
+    """
+    if config.data.kind != "table" or config.data.label is not None:
+        raise InputError("A released table is compared with tables, and predicts nothing; leave kind and label out.")
+    release = read_frame(config.folder / config.target.model)
+    splits, columns = _table(config)
+    owner = config.target.owner
+    shared = [name for name in columns.inputs if name in release.columns and name != owner]
+    if not shared:
+        raise InputError(
+            f"{config.target.model} and the members share no column; it has {', '.join(map(str, release.columns))}."
+        )
+    groups = {
+        name: replace(group, x=group.x[shared])
+        for name in ("members", "nonmembers", "public")
+        if (group := getattr(splits, name)) is not None
+    }
+    kept = [*shared, owner] if owner in release.columns else shared
+    target = from_release(release[kept], config.target.name or Path(config.target.model).name, owner)
+    target = replace(target, description=f"{target.description}, {len(shared)} of {len(columns.inputs)} columns")
+    function = None if config.recipe is None else load_function(config.recipe.train, config.folder)
+    recipe = function if function is None or isinstance(function, Recipe) else ReleaseRecipe(function)
+    splits, threat = replace(splits, **groups), replace(_threat(config), observes=Observes.RELEASE)
+    return Built(target, splits, threat, recipe, _policy(config), _hashes(config), _tuned(config))
 
 
 def _threat(config: Config) -> ThreatModel:
@@ -165,7 +197,7 @@ def _joined(public: Records, names: tuple[str, ...], classes: tuple[str, ...]) -
 
 def _table(config: Config) -> tuple[Splits, Columns]:
     data = config.data
-    if data.label is None:
+    if data.label is None and config.target.kind == "model":
         raise InputError('[data] needs the key "label" for a table: the column that the model predicts.')
     options: dict[str, Any] = {"person": data.person, "sensitive": data.sensitive}
     members, columns = _load_rows(data.members, config, "members", {**options, "classes": config.target.classes})
@@ -179,7 +211,6 @@ def _table(config: Config) -> tuple[Splits, Columns]:
 
 
 def _load_rows(spec: str, config: Config, name: str, options: dict[str, Any]) -> tuple[Records, Columns]:
-    assert config.data.label is not None
     source = load_function(spec, config.folder)() if is_function(spec) else config.folder / spec
     return load_table(source, config.data.label, name=name, **options)
 

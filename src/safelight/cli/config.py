@@ -17,7 +17,9 @@ class TargetTable:
     """[target]: what is audited.
 
     Attributes:
-        model: a file, "module:function", "file.py:function", or a URL.
+        model: a file, "module:function", "file.py:function", or a URL; for a release the file of the released table.
+        kind: "release" for a released table, "anonymised" or synthetic.
+        owner: column of that table that names whose row each one is, as `person` does; no attacker gets it.
         trusted: whether a pickle or joblib file may be opened.
         factory: "module:function" that builds the network of a .safetensors file.
         protocol: for URLs: oip or mlflow.
@@ -31,6 +33,8 @@ class TargetTable:
     """
 
     model: str
+    kind: Literal["model", "release"] = "model"
+    owner: str | None = None
     trusted: bool = False
     factory: str | None = None
     protocol: Literal["oip", "mlflow"] = "oip"

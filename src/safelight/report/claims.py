@@ -6,8 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from safelight.report import plain
-from safelight.report.numbers import NOUN, NOUNS, at_false_alarms, carrying, coins_of, control_of_pictures, value
-from safelight.threat import Access, Knows, ThreatModel
+from safelight.report.numbers import (
+    NOUN,
+    NOUNS,
+    at_false_alarms,
+    carrying,
+    coins_of,
+    control_of_pictures,
+    tail_of,
+    value,
+)
+from safelight.threat import Access, Knows, Observes, ThreatModel
 from safelight.verdict.finding import Finding, Status
 from safelight.verdict.levels import LOOK_FOR_FPR, LOOK_FOR_TPR
 
@@ -17,7 +26,7 @@ _GIVES_AWAY = {
     "class": "what its classes look like",
     "attribute": "secret values in the records it was trained on",
     "property": "a fact about its training data as a whole",
-    "link": "which released rows belong to the same person",
+    "link": "how to point at single people, or to join what two sources hold of them",
     "extraction": "pieces of its training data, word for word",
     "model": "how it works inside, so that it can be copied",
     "prior": "more than public data shows",
@@ -29,16 +38,26 @@ _BOUNDARY = {
     "class": "A class is not a person: this says nothing about any one person in it.",
     "attribute": "This is about secret values in single records; no picture or whole record was rebuilt.",
     "property": "This is about the data as a whole, not about any one person.",
+    "model": "A copy is not the training data, but attacks on the inside of a model can be tried on it at home.",
 }
 
 
 def subject(finding: Finding) -> str:
-    """Say whom the finding is about: the model that was given, or any model trained the same way."""
+    """Say whom the finding is about: the model (or released table) that was given, or any that is made the same way."""
+    if finding.threat.observes is Observes.RELEASE:
+        return "this released table" if finding.about == "model" else "a table released this way"
     return "this model" if finding.about == "model" else "a model trained this way"
 
 
 def what(finding: Finding) -> str:
     """Say what is given away, or looked for."""
+    text = _given_away(finding)
+    if finding.threat.observes is not Observes.RELEASE:
+        return text
+    return text.replace("training data", "source").replace("trained on", "made from")
+
+
+def _given_away(finding: Finding) -> str:
     if finding.claim == "membership":
         return f"whether a {NOUN[finding.unit]} was in its training data"
     if finding.claim == "person" and finding.number("rank1") is not None and coins_of(finding) is None:
@@ -62,11 +81,10 @@ def opening(finding: Finding) -> str:
 
 def numbers(finding: Finding) -> list[str]:
     """Say each number of the claim, one sentence a number; the one that carries it comes first."""
-    said = [_coins(finding), _recognised_members(finding), pictures(finding)]
-    said += [_gain(finding), _pairs(finding), _shift(finding), _balanced(finding)]
+    said = [each(finding) for each in _NUMBERS]
     carrier = carrying(finding)
     if carrier is not None and carrier.name == "auc":
-        said.insert(0, said.pop(4))
+        said.insert(0, said.pop(said.index(_pairs(finding))))
     return [text for text in said if text]
 
 
@@ -120,8 +138,14 @@ def would_have_seen(finding: Finding, policy: Mapping[str, Any], name: str = "th
             f"Had {name} recognised {found} while wrongly accusing {plain.in_100(LOOK_FOR_FPR)} others, "
             "we would have seen it."
         )
+    if tail_of(finding) is not None:
+        ruled = f"{plain.in_100(LOOK_FOR_TPR)} other {NOUNS[finding.unit]}"
+        return f"Had {name} ruled out {ruled} and only {plain.in_100(LOOK_FOR_FPR)} members, we would have seen it."
     if look_for is None or (smallest is not None and smallest > look_for):
         return ""
+    if finding.number("fidelity") is not None:
+        closed = plain.of(2 * look_for - 1)
+        return f"Had {name} closed {closed} of the gap that copying without asking leaves, we would have seen it."
     if coins is not None or finding.number("gain") is not None:
         return f"Had {name} been right on {plain.of(look_for)} secrets, we would have seen it."
     if finding.claim == "record" and finding.number("auc") is not None:
@@ -132,7 +156,11 @@ def would_have_seen(finding: Finding, policy: Mapping[str, Any], name: str = "th
 
 
 def where(finding: Finding) -> str:
-    """Say on which models the claim was measured."""
+    """Say on which models, or released tables, the claim was measured."""
+    if finding.threat.observes is Observes.RELEASE:
+        anew = "1 table" if finding.runs == 1 else f"{finding.runs} tables"
+        given = finding.about == "model"
+        return "Measured on the given table itself." if given else f"Measured on {anew} released anew the same way."
     if finding.about == "model":
         return "Measured on the given model itself."
     trained = "1 model" if finding.runs == 1 else f"{finding.runs} models"
@@ -173,6 +201,10 @@ def accepted(finding: Finding) -> str:
 
 def attacker(threat: ThreatModel) -> str:
     """Say what this attacker sees, may send and knows."""
+    holds = {Knows.PUBLIC: "holds public data of the same kind", Knows.RECIPE: "knows how the model is trained"}
+    known = [words for item, words in holds.items() if item in threat.knows]
+    if threat.observes is Observes.RELEASE:
+        return ", ".join(["sees the released table", *known[:1]]) + "."
     sees = {
         Access.LABEL: "sees only the name of the class",
         Access.SCORES: "sees class scores",
@@ -189,8 +221,6 @@ def attacker(threat: ThreatModel) -> str:
     if threat.access is not Access.WEIGHTS:
         sees += ", may send any number of queries" if threat.queries is None else ""
         sees += f", may send {plain.several(threat.queries, 'query', 'queries')}" if threat.queries is not None else ""
-    holds = {Knows.PUBLIC: "holds public data of the same kind", Knows.RECIPE: "knows how the model is trained"}
-    known = [words for item, words in holds.items() if item in threat.knows]
     return ", ".join([sees, *known]) + "."
 
 
@@ -217,6 +247,17 @@ def _recognised_members(finding: Finding) -> str:
     text = f"It recognises {plain.in_100(found.value)} training {NOUNS[finding.unit]}"
     text += f" (very likely {spread})" if spread else ""
     return f"{text} while {plain.in_100(alarms)} others are wrongly accused."
+
+
+def _ruled_out(finding: Finding) -> str:
+    tail = tail_of(finding)
+    if tail is None or tail.value is None:
+        return ""
+    spread = plain.between(tail.low, tail.high)
+    text = f"It rules out {plain.in_100(tail.value)} other {NOUNS[finding.unit]}"
+    text += f" (very likely {spread})" if spread else ""
+    rate = plain.in_100(float(tail.name.rpartition("_")[2]))
+    return f"{text} while {rate} training {NOUNS[finding.unit]} are ruled out, too."
 
 
 def _pairs(finding: Finding) -> str:
@@ -247,6 +288,56 @@ def _shift(finding: Finding) -> str:
     return f"{text} (very likely between {plain.number(shift.low)} and {plain.number(shift.high)})."
 
 
+def _rebuilt(finding: Finding) -> str:
+    error, exact = value(finding, "median_error"), value(finding, "exact")
+    if error is None or exact is None:
+        return ""
+    near = f"The middle one of the rebuilt records is {plain.number(error)} standard deviations from the true one"
+    return f"{near}; {plain.in_100(exact)} are exact."
+
+
+def _named(finding: Finding) -> str:
+    named, equal, rare = (value(finding, name) for name in ("named", "named_by_equality", "named_at_false_0.01"))
+    if named is None or equal is None:
+        return ""
+    spread = plain.between(*((found.low, found.high) if (found := finding.number("named")) else (None, None)))
+    text = f"It links {plain.in_100(named)} people with their own row" + (f" (very likely {spread})" if spread else "")
+    text += f"; picking among equal rows links {plain.in_100(equal)}"
+    alarms = "while 1 in 100 people who are not in the table are linked as surely"
+    return f"{text}. It links {plain.in_100(rare)} rightly {alarms}." if rare is not None else f"{text}."
+
+
+def _copied(finding: Finding) -> str:
+    found, queries = finding.number("fidelity"), value(finding, "queries")
+    if found is None or found.value is None or queries is None:
+        return ""
+    spread = plain.between(found.low, found.high)
+    text = f"Made with {plain.several(round(queries), 'query', 'queries')}, a copy answers {plain.in_100(found.value)} "
+    text += "records as the model does" + (f" (very likely {spread})" if spread else "")
+    text += f"; one made without asking, {plain.in_100(found.control)}" if found.control is not None else ""
+    apart = value(finding, "score_distance")
+    return text + (f". Its scores are {plain.number(apart)} from the model's on average." if apart is not None else ".")
+
+
+def _risk(finding: Finding) -> str:
+    risk = finding.number("risk")
+    name, found = next(((name, found) for name in _DONE if (found := finding.number(name)) is not None), ("", None))
+    if risk is None or risk.value is None or found is None or found.value is None or found.control is None:
+        return ""
+    text = f"It {_DONE[name]} in {plain.in_100(found.value)} attempts on the records that the table was made from, in "
+    text += f"{plain.in_100(found.control)} on others"
+    blind, spread = value(finding, "blind"), plain.between(risk.low, risk.high)
+    text += f" and in {plain.in_100(blind)} blind ones" if blind is not None else ""
+    return f"{text}: a risk of {plain.percent(risk.value)}" + (f" (very likely {spread})." if spread else ".")
+
+
+_DONE = {
+    "linked": "links the two halves of a record",
+    "singled_out_by_one": "points at exactly one record by one value",
+    "singled_out_by_several": "points at exactly one record by several values",
+}
+
+
 def _gain(finding: Finding) -> str:
     gain = finding.number("gain")
     if gain is None or gain.value is None:
@@ -265,3 +356,10 @@ def _balanced(finding: Finding) -> str:
         return ""
     others = "" if gmean.control is None else f" and {plain.number(gmean.control)} on others"
     return f"Its balanced hit rate (G-mean) is {plain.number(gmean.value)} on training records{others}."
+
+
+_NUMBERS = (
+    _coins, _recognised_members, pictures, _ruled_out, _gain, _pairs, _shift, _balanced, _rebuilt, _named, _risk,
+    _copied,
+)  # fmt: skip
+"""Each says one number of a finding, or "" where the finding has none of its kind."""

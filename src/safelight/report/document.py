@@ -13,16 +13,17 @@ from typing import Any
 
 import numpy as np
 
+from safelight.attacks.disclosure.observation import Observation
 from safelight.data.gate import GateResult
 from safelight.errors import InputError
 from safelight.evidence import Role
 from safelight.measures.base import Measurement
-from safelight.report.model import AtRisk, Curve, Likeness, Report, Roc, Rung, Skipped
+from safelight.report.model import AtRisk, Curve, Growth, Likeness, Report, Roc, Rung, Skipped
 from safelight.report.pictures import read_pictures
 from safelight.threat import Access, Knows, Observes, ThreatModel
 from safelight.verdict.finding import Finding, Status, Verdict
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 """Grows in its second number when something is added, in its first when something is renamed or taken away."""
 
 
@@ -97,6 +98,8 @@ def _report(document: Mapping[str, Any], folder: Path) -> Report:
         "at_risk": tuple(AtRisk(**item) for item in document["at_risk"]),
         "likeness": None if document["likeness"] is None else Likeness(**_tupled(document["likeness"])),
         "skipped": tuple(Skipped(**item) for item in document["skipped"]),
+        "structure": tuple(Observation(**item) for item in document["structure"]),
+        "references": tuple(Growth(**item) for item in document["references"]),
         "rows": {
             code: {name: tuple(Measurement(**item) for item in row) for name, row in rows.items()}
             for code, rows in document["rows"].items()

@@ -58,7 +58,10 @@ def page(report: Report) -> str:
             at_risk=_at_risk(report),
             at_risk_sentence=captions.at_risk(report),
             at_risk_rest=_at_risk_rest(report),
+            chances=any(item.chance is not None for item in report.at_risk),
             risk_title="People at risk" if _about_people(report) else "Records at risk",
+            structure=[(vocabulary.RISKS[item.risk], item) for item in report.structure],
+            structure_sentence=captions.structure(report),
             untested=words.not_tested(report),
             tested=plain.sentence(words.tested(report)),
             ladder=_ladder(report),
@@ -215,6 +218,8 @@ def _at_risk(report: Report) -> list[dict[str, str]]:
             "score": plain.number(item.score),
             "share": plain.in_100(item.share) if item.share else "none",
             "luck": plain.luck(item.p),
+            "chance": "" if item.chance is None else plain.in_100(item.chance),
+            "copies": plain.count(item.copies) if item.copies else "none",
         }
         for item in report.at_risk[:_AT_RISK]
     ]
@@ -238,6 +243,11 @@ def _settings(report: Report) -> list[dict[str, Any]]:
     audit = {"seed": report.seed, "claims tested together": report.claims, "records shown": report.show_records}
     tables = [("Policy and seed", {**report.policy, **audit}), ("Versions", report.versions)]
     tables.append(("Hashes (sha256)", report.hashes))
+    found = {
+        str(step.count): f"{plain.in_100(step.tpr)} members at 1 % false alarms, {step.code}"
+        for step in report.references
+    }
+    tables.append(("Reference models tried on held-out targets", found))
     tables += [(f"Settings of {code}", values) for code, values in report.settings.items()]
     return [
         {"title": title, "rows": [(str(name), _shown(value)) for name, value in values.items()]}

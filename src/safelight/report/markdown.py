@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from safelight.report import claims, numbers, plain, vocabulary, words
+from safelight.report import captions, claims, numbers, plain, vocabulary, words
 from safelight.report.model import Report
 
 
@@ -23,6 +23,10 @@ def markdown(report: Report) -> str:
     if report.findings:
         lines += ["| Status | Attack | In | What was looked for | Result |", "| --- | --- | --- | --- | --- |"]
         lines += [_row(report, number) for number in range(len(report.findings))]
+        lines.append("")
+    if report.structure:
+        lines += ["## What the file itself holds", "", _escaped(captions.structure(report)), ""]
+        lines += [f"- {vocabulary.RISKS[item.risk]}: {_escaped(item.sentence)}" for item in report.structure]
         lines.append("")
     lines += ["## What was not tested, and why", "", _escaped(plain.sentence(words.tested(report))), ""]
     lines += [

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy import ndarray as Array
 
+from safelight.attacks.disclosure.observation import Observation
 from safelight.data.gate import GateResult
 from safelight.errors import InputError
 from safelight.measures.base import Measurement
@@ -84,6 +85,9 @@ class AtRisk:
     Attributes:
         share: share of the decoys (nonmembers, or other people) that score as high, in [0, 1].
         p: conformal: (1 + decoys that score as high) / (1 + decoys), before any correction for how many are ranked.
+        chance: that the record was in, for somebody who held one half likely before; learnt on held-out targets. None
+            where it was not learnt.
+        copies: other training records that are copies of this one.
     """
 
     id: str
@@ -91,6 +95,8 @@ class AtRisk:
     score: float
     share: float
     p: float
+    chance: float | None = None
+    copies: int = 0
 
 
 @dataclass(frozen=True)
@@ -135,6 +141,20 @@ class Likeness:
 
 
 @dataclass(frozen=True)
+class Growth:
+    """What so many reference models found on held-out targets.
+
+    Attributes:
+        tpr: share of members found at 1 % FPR by the best attack, mean over the targets, in [0, 1].
+        code: of that attack.
+    """
+
+    count: int
+    tpr: float
+    code: str
+
+
+@dataclass(frozen=True)
 class Skipped:
     """What was not tested, and why: as loud as the findings."""
 
@@ -159,6 +179,8 @@ class Report:
         seed: of the audit.
         gate: the blind gate's result; None without nonmembers.
         ladder, curves, rocs, at_risk, pictures, likeness, skipped: see there.
+        structure: what the model's file itself holds; counted, so that it changes no finding and no verdict.
+        references: what each number of reference models found on held-out targets; the audit took the last that paid.
         rows: per attack code, rows to show side by side (such as members, nonmembers, imputation) with their numbers.
         earlier: audits made before of the same model and data.
         versions: of Safelight and the packages that matter.
@@ -187,6 +209,8 @@ class Report:
     pictures: tuple[Pictures, ...] = ()
     likeness: Likeness | None = None
     skipped: tuple[Skipped, ...] = ()
+    structure: tuple[Observation, ...] = ()
+    references: tuple[Growth, ...] = ()
     rows: Mapping[str, Mapping[str, tuple[Measurement, ...]]] = field(default_factory=dict)
     earlier: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -11,8 +11,10 @@ from safelight.report.model import Curve
 from safelight.threat import Access
 from safelight.verdict.finding import Finding
 
-NOUN = {"record": "record", "person": "person", "class": "class", "attribute": "record"}
-NOUNS = {"record": "records", "person": "people", "class": "classes", "attribute": "records"}
+NOUN = {"record": "record", "person": "person", "class": "class", "attribute": "record", "canary": "canary",
+        "set": "set of records", "data set": "data set"}  # fmt: skip
+NOUNS = {"record": "records", "person": "people", "class": "classes", "attribute": "records", "canary": "canaries",
+         "set": "sets of records", "data set": "data sets"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -100,16 +102,23 @@ def at_false_alarms(finding: Finding) -> tuple[float, Measurement] | None:
     return min(measured or points, key=lambda point: point[0]) if points else None
 
 
+def tail_of(finding: Finding) -> Measurement | None:
+    """Return the share of nonmembers that are ruled out, where that was measured."""
+    return next((item for item in finding.measured if item.name.startswith("tnr_at_fnr_")), None)
+
+
 def carrying(finding: Finding) -> Measurement | None:
     """Return the measurement that carries a finding.
 
-    The hit rate of coins; else members recognised at few false alarms, where that is more than the false alarms; else
-    recognised pictures, where they are more than the control's; else the gain over imputation, or the AUC.
+    The hit rate of coins; else members recognised at few false alarms, where that is more than the false alarms, or
+    nonmembers ruled out; else recognised pictures, where they are more than the control's; else the gain over
+    imputation, the risk of a release, the fidelity of a copy, or the AUC.
     """
     tpr, first, pairs = at_false_alarms(finding), finding.number("rank1"), finding.number("auc")
-    point = tpr[1] if tpr is not None and _beats(tpr[1]) else None
+    point = tpr[1] if tpr is not None and _beats(tpr[1]) else tail_of(finding)
     pictures = first if first is not None and (pairs is None or _beats(first)) else None
-    found = [finding.number("success"), point, pictures, finding.number("gain"), pairs]
+    found = [finding.number("success"), point, pictures]
+    found += [finding.number(name) for name in ("gain", "named", "risk", "fidelity")] + [pairs]
     return next((item for item in found if item is not None and item.value is not None), None)
 
 
@@ -129,6 +138,13 @@ def headline_number(finding: Finding) -> tuple[str, str]:
 def _beside(finding: Finding, carrier: Measurement) -> str:
     if carrier.name == "success":
         return "secrets guessed right"
+    if carrier.name == "named":
+        return "people linked with their own row"
+    if carrier.name == "fidelity":
+        rest = "" if carrier.control is None else f"; {plain.in_100(carrier.control)} without asking"
+        return f"records answered by a copy as by the model{rest}"
+    if carrier.name == "risk":
+        return "attempts succeeded on the table's own records, beyond luck with others"
     if carrier.name == "rank1":
         rest = "" if carrier.control is None else f"; {plain.in_100(carrier.control)} {control_of_pictures(finding)}"
         return f"rebuilt pictures recognised by a matcher{rest}"
@@ -137,7 +153,9 @@ def _beside(finding: Finding, carrier: Measurement) -> str:
         if finding.number("rank1") is not None:
             pairs = f"of its own {NOUN[finding.unit]} and another told apart by a rebuilt picture"
         return f"pairs {pairs}; luck gives 50"
-    alarms = plain.in_100(float(carrier.name.removeprefix("tpr_at_fpr_")))
+    alarms = plain.in_100(float(carrier.name.rpartition("_")[2]))
+    if carrier is tail_of(finding):
+        return f"other {NOUNS[finding.unit]} ruled out, while {alarms} training {NOUNS[finding.unit]} are, too"
     return f"training {NOUNS[finding.unit]} recognised, while {alarms} others are wrongly accused"
 
 

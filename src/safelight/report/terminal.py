@@ -41,6 +41,9 @@ def _rows(report: Report, path: Path | None) -> list[tuple[str, str]]:
     rows = [(label, f"{opening.headline} {opening.sentence}".strip())]
     rows += [("Sure", opening.confidence), ("First", opening.step)]
     rows += [("Worst" if not number else "", _brief(item)) for number, item in enumerate(worst(report))]
+    risks = [item.sentence for item in report.structure if item.risk]
+    if risks:
+        rows.append(("File", f"{plain.several(len(risks), 'risk')} in what the file itself holds. {risks[0]}"))
     untested = words.not_tested(report)
     if untested:
         named = "; ".join(f"{item.code}: {plain.bare(item.reason)}" for item in untested[:2])

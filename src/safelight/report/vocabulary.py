@@ -80,6 +80,64 @@ _MEASURES = {
         Kind.RATE,
         "how many more secrets the attack tells of training records than of others, beyond guessing without the model.",
     ),
+    "risk": Term(
+        "risk of a release",
+        Kind.RATE,
+        "how often an attack succeeds on the records that a table was made from, beyond its luck with others: "
+        "0 is no more often, 1 is always.",
+    ),
+    "linked": Term("linked pairs", Kind.RATE, "share of records of which two halves are joined through the table."),
+    "singled_out_by_one": Term(
+        "singled out by one value", Kind.RATE, "share of guessed values that exactly one record behind the table has."
+    ),
+    "singled_out_by_several": Term(
+        "singled out by several values", Kind.RATE, "the same share of guesses of several values together."
+    ),
+    "blind": Term(
+        "blind attempts", Kind.RATE, "the same share of attempts that look at no one record: what luck finds."
+    ),
+    "named": Term(
+        "people linked with their row",
+        Kind.RATE,
+        "share of named people for whom the attack picks their own row out of the released table; the control is the "
+        "same table with every column shuffled.",
+    ),
+    "named_by_equality": Term(
+        "linked by equal values",
+        Kind.RATE,
+        "the share that picking at random among the rows with exactly a person's values finds.",
+    ),
+    "named_at_false_0.01": Term(
+        "linked at 1% false links",
+        Kind.RATE,
+        "the share that is linked rightly, and more surely than all but 1 in 100 people who are not in the table.",
+    ),
+    "named_surest": Term(
+        "right among the surest quarter",
+        Kind.RATE,
+        "share of right links among the quarter that the attack trusts most.",
+    ),
+    "fidelity": Term(
+        "answers as the model",
+        Kind.RATE,
+        "share of records that a copy gives the same label as the model; the control is a copy made without asking.",
+    ),
+    "queries": Term("queries sent", Kind.COUNT, "how many records the attack sent to the model."),
+    "score_distance": Term(
+        "distance of scores",
+        Kind.NUMBER,
+        "how far the scores of the copy are from the model's: 0 is equal, 1 is wholly different.",
+    ),
+    "median_error": Term(
+        "error of rebuilt records",
+        Kind.NUMBER,
+        "how far the middle one of the rebuilt records is from the true one, in standard deviations of the columns.",
+    ),
+    "exact": Term(
+        "rebuilt exactly",
+        Kind.RATE,
+        "share of rebuilt records that are within a thousandth of a standard deviation of the true one.",
+    ),
     "g_mean": Term(
         "G-mean", Kind.NUMBER, "hit rate balanced over all values: 1 is perfect, 0 means one value is never found."
     ),
@@ -119,6 +177,9 @@ SHAPES = {
 }
 """A shape for each ending, so that colour never speaks alone."""
 
+RISKS = {True: "▲ risk", False: "○ no risk", None: "– not known"}
+"""The same for what is counted in a model's file."""
+
 
 def term(name: str) -> Term:
     """Return the term of a measure; a name that is not in the vocabulary explains itself as well as it can."""
@@ -131,6 +192,17 @@ def term(name: str) -> Term:
             Kind.RATE,
             f"share of training records recognised while {plain.in_100(rate)} others are wrongly accused.",
         )
+    if name.startswith("tnr_at_fnr_"):
+        rate = float(name.removeprefix("tnr_at_fnr_"))
+        return Term(
+            f"ruled out at {plain.percent(rate)} misses",
+            Kind.RATE,
+            f"share of other records that are ruled out while {plain.in_100(rate)} training records are, too.",
+        )
+    if name.startswith("fidelity_at_"):
+        sent = plain.count(int(name.removeprefix("fidelity_at_")))
+        label = f"answers as the model after {sent} queries"
+        return Term(label, Kind.RATE, "the same share, of a copy that took fewer queries.")
     return Term(name.replace("_", " "), Kind.NUMBER, "")
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from safelight.attacks.base import Attack, all_attacks
 from safelight.attacks.configure import check
+from safelight.compute.engine import Engine
 from safelight.compute.ledger import Ledger
 from safelight.compute.shadows import ShadowPool
 from safelight.data.gate import GateResult, blind_gate
@@ -25,14 +26,16 @@ from safelight.runner.coin_runs import REFUSALS, CoinRunner, Pool, groups, null_
 from safelight.runner.given import Given
 from safelight.runner.kinds.base import Claim
 from safelight.runner.plan import Plan, guesses_a_run, make_plan
+from safelight.runner.references import enough_references
 from safelight.runner.session import Profile, Session, with_public
 from safelight.targets.base import Images, Shadows, Target
 from safelight.targets.sklearn import SklearnModel
-from safelight.threat import ThreatModel
+from safelight.threat import Observes, ThreatModel
 from safelight.verdict.levels import Policy
 from safelight.verdict.outcome import of_coins
+from safelight.verdict.rebuilt import rebuilt_errors
 
-__all__ = ["Profile", "audit"]
+__all__ = ["Profile", "audit", "recipe_of"]
 
 BLIND = "it cannot see a planted leak here"
 
@@ -53,15 +56,17 @@ def audit(
     seconds: float | None = None,
     out: Path | None = None,
     resume: bool = False,
+    engine: Engine | None = None,
     show_records: bool = False,
     accepted: Mapping[str, str] | None = None,
     hashes: Mapping[str, str] | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Report:
-    """Audit one model: attack it through the door of `threat`, against controls, and say what leaks.
+    """Audit one model, or one released table: attack it through the door of `threat`, against controls, and say what
+    leaks.
 
     Args:
-        target: the model.
+        target: the model, or the table.
         splits: members, nonmembers and public records, and what their owner declares about them.
         threat: the attacker; scores, no query limit and all knowledge when left out.
         recipe: how the model is trained again. scikit-learn targets default to clone and fit.
@@ -71,22 +76,27 @@ def audit(
         only, skip: beginnings of attack codes, such as "V" or "M001".
         tuned: attacks with settings of your own, which stand in for the defaults of the same code.
         profile: FAST, or DEEP for attacks and controls that take long.
-        seconds: time budget for each kind of coin runs; fewer runs mean less power, and the report says so.
+        seconds: time budget of the audit: fewer reference models and fewer runs, which mean less power, and the report
+            says so. One run of everything is always done.
         out: folder for evidence; kept in memory when left out.
         resume: go on with the evidence in `out` instead of starting anew.
+        engine: where reference models are trained, and runs done; this process when left out. It changes no result.
         show_records: whether training records may be shown in the report.
         accepted: code -> reason, for findings that the owner accepts.
         hashes: sha256 of model and data files by name, for the report.
         say: called with one line of progress.
 
     Raises:
-        InputError, BadAnswer: the data or the model's answers cannot be used.
+        InputError, BadAnswer: the data, the model's answers or the engine cannot be used.
+        WorkersLost: the engine's workers die again and again, or have other packages.
     """
-    trained, ledger = _recipe(recipe, target), _ledger(out)
+    engine = engine or Engine()
+    trained, ledger = recipe_of(recipe, target), _ledger(out, say)
+    engine.open(trained)
     session = Session(
         target,
         with_public(splits, np.random.default_rng([seed, 11])),
-        threat or ThreatModel(),
+        _through_its_door(threat or ThreatModel(), target),
         trained,
         policy or Policy(),
         seed,
@@ -97,20 +107,25 @@ def audit(
         seconds,
         show_records,
         _store(out, resume),
-        shadows or (None if trained is None else ShadowPool(trained, seed, ledger)),
+        shadows or (None if trained is None else ShadowPool(trained, seed, ledger, engine)),
         ledger,
         say,
+        engine=engine,
     )
     _check_labels(session)
     gate = _gate(session)
     plan = make_plan(session, gate)
     for line in plan.lines(session):
         say(line)
+    plan, held_out = enough_references(session, plan)
     judged = {claim.name: Judged(claim, claim.why_not) for claim in plan.claims}
     rungs: list[Rung] = []
-    for coins, claims in groups(plan.tested):
-        rungs += _coins(session, plan, CoinRunner(session, coins, claims), judged)
-    given = Given(session, plan.level)
+    shared = groups(plan.tested)
+    for place, (coins, claims) in enumerate(shared):
+        # What is left is shared equally among the kinds of coins still to come and the claims on the given model.
+        seconds = session.left() / (len(shared) - place + 1)
+        rungs += _coins(session, plan, CoinRunner(session, coins, claims, seconds), judged)
+    given = Given(session, plan.level, held_out.chances)
     incomplete = ""
     for claim in plan.tested:
         if claim.kind is None:
@@ -120,7 +135,7 @@ def audit(
         except TargetFailed as failure:
             incomplete = str(failure)
             judged[claim.name].why_not = f"the target failed: {failure}"
-    report = assemble(session, plan, gate, given, list(judged.values()), rungs, incomplete)
+    report = assemble(session, plan, gate, given, list(judged.values()), rungs, held_out.steps, incomplete)
     return replace(
         report,
         findings=tuple(replace(item, accepted=(accepted or {}).get(item.code, "")) for item in report.findings),
@@ -152,8 +167,10 @@ def _coins(session: Session, plan: Plan, runner: CoinRunner, judged: dict[str, J
         if pool.failed:
             judged[claim.name].why_not = pool.failed
         else:
-            outcome = of_coins(pool.total(), per_run, plan.level, session.policy)
-            judged[claim.name].coins(outcome, pool)
+            private = runner.coins.adjacency != "none"
+            outcome = of_coins(pool.total(), per_run, plan.level, session.policy, private)
+            beside = rebuilt_errors(pool.evidence, plan.level)
+            judged[claim.name].coins(replace(outcome, measured=(*outcome.measured, *beside)), pool)
     return rungs + null_rungs(runner, real, math.ceil(runs / 3))
 
 
@@ -172,6 +189,11 @@ def _given(given: Given, claim: Claim, plan: Plan, judged: dict[str, Judged]) ->
     entry.outcome = outcome
     never = given.outcome(claim, Role.NEVER_SAW)
     return [] if never is None else [Rung(Role.NEVER_SAW.value, claim.attack.code, 0, 0, 2, never.p, None)]
+
+
+def _through_its_door(threat: ThreatModel, target: Target) -> ThreatModel:
+    """Return the attacker at the only door that the target has: a released table is seen, a model is asked."""
+    return replace(threat, observes=getattr(target.model, "observes", Observes.QUERIES))
 
 
 def _planted_rung(claim: Claim, pool: Pool, p: float, seen: bool) -> Rung:
@@ -210,18 +232,22 @@ def _gate(session: Session) -> GateResult | None:
     return blind_gate(session.splits.members, session.splits.nonmembers, session.rng("gate"))
 
 
-def _recipe(recipe: Recipe | None, target: Target) -> Recipe | None:
+def recipe_of(recipe: Recipe | None, target: Target) -> Recipe | None:
+    """Return how the target is trained again: as its owner says, or, for scikit-learn models, cloned and fitted."""
     if recipe is not None or not isinstance(target.model, SklearnModel):
         return recipe
     inputs = target.model.inputs
     return SklearnRecipe(target.model.fitted, inputs if isinstance(inputs, Images) else None)
 
 
-def _ledger(out: Path | None) -> Ledger:
+def _ledger(out: Path | None, say: Callable[[str], None]) -> Ledger:
     try:
-        return Ledger(None if out is None else out / "ledger")
+        ledger = Ledger(None if out is None else out / "ledger")
     except OSError as error:
         raise InputError(f"Cannot write to {out}: {error.strerror}; choose another --out folder.") from error
+    if ledger.ignored:
+        say(f"{out}/ledger was written by other versions ({ledger.ignored}); what they kept is ignored")
+    return ledger
 
 
 def _store(out: Path | None, resume: bool) -> Store:

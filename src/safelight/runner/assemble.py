@@ -12,12 +12,13 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 
 from safelight.attacks.base import paragraph, settings
+from safelight.attacks.disclosure.structure import check_structure
 from safelight.data.gate import GateResult
 from safelight.data.records import Records
 from safelight.evidence import Role
 from safelight.measures.base import Measurement
 from safelight.measures.roc import roc_points
-from safelight.report.model import AtRisk, Curve, Likeness, Pictures, Report, Roc, Rung
+from safelight.report.model import AtRisk, Curve, Growth, Likeness, Pictures, Report, Roc, Rung
 from safelight.runner.coin_runs import Pool
 from safelight.runner.given import Given
 from safelight.runner.kinds.asked import asked, scores_of
@@ -31,7 +32,7 @@ from safelight.targets.base import Images
 from safelight.threat import Knows
 from safelight.verdict.finding import Finding, Status
 from safelight.verdict.levels import decide, holm, rungs_hold, verdict_of
-from safelight.verdict.outcome import Outcome
+from safelight.verdict.outcome import Outcome, of_coin_groups
 from safelight.verdict.reasons import reason
 
 
@@ -50,7 +51,7 @@ class Judged:
 
 def assemble(
     session: Session, plan: Plan, gate: GateResult | None, given: Given, judged: Sequence[Judged],
-    rungs: Sequence[Rung], incomplete: str,
+    rungs: Sequence[Rung], references: tuple[Growth, ...], incomplete: str,
 ) -> Report:  # fmt: skip
     """Decide every claim and gather the report."""
     adjusted = holm([1.0 if item.outcome is None else item.outcome.p for item in judged if not item.claim.why_not])
@@ -84,6 +85,8 @@ def assemble(
         pictures=tuple(shown.pictures()),
         likeness=_likeness(session) if any(item.pool.guesses for item in judged) else None,
         skipped=plan.skipped,
+        structure=check_structure(session.target.model, session.splits.members),
+        references=references,
         rows=shown.rows(),
         versions=_versions(),
         hashes={name: records.digest for name, records in _groups(session)},
@@ -98,9 +101,10 @@ STATUSES = (Status.LEAK, Status.UNCLEAR, Status.NONE, Status.NOT_RUN)
 CLAIMS = ("person", "attribute", "record", "link", "membership", "extraction", "property", "class", "model", "prior")
 
 
-def _worst_first(finding: Finding) -> tuple[int, int, float]:
-    """Order findings by status, then by what a leak would do to people, then by p."""
-    return STATUSES.index(finding.status), CLAIMS.index(finding.claim), 1.0 if finding.p is None else finding.p
+def _worst_first(finding: Finding) -> tuple[int, int, bool, float]:
+    """Order findings by status, then by what a leak would do to people, single real ones first, then by p."""
+    p = 1.0 if finding.p is None else finding.p
+    return STATUSES.index(finding.status), CLAIMS.index(finding.claim), finding.unit in ("canary", "set"), p
 
 
 def _finding(session: Session, item: Judged, adjusted: float, given: Given) -> Finding:
@@ -220,11 +224,24 @@ class _Shown:
         return np.stack(rows)
 
     def rows(self) -> dict[str, dict[str, tuple[Measurement, ...]]]:
-        return {
+        given = {
             f"{claim.attack.code} {claim.column or 'by group'}": self.given.rows[claim.name]
             for claim in (*self._on_model(Attribute), *self._on_model(Membership))
             if claim.name in self.given.rows
         }
+        by_coins = {
+            f"{item.claim.attack.code} {_parts(item.claim)} (coins)": rows
+            for item in self.judged
+            if item.claim.coins is not None and item.outcome is not None
+            and (rows := of_coin_groups(item.pool.evidence, self.given.level))
+        }  # fmt: skip
+        return given | by_coins
+
+
+def _parts(claim: Claim) -> str:
+    """Say by what the coins of a claim are told apart: a column, kinds of canaries, or groups."""
+    canaries = claim.coins is not None and claim.coins.unit == "canary"
+    return claim.column or ("by kind" if canaries else "by group")
 
 
 def _likeness(session: Session, trainings: int = 2) -> Likeness | None:

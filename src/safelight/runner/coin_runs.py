@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from safelight.evidence import Evidence, Origin, Role, WhatIsInside
 from safelight.measures.binomial import binomial_p
 from safelight.recipes.base import StartsUntrained
 from safelight.report.model import Rung
+from safelight.runner.ahead import make_ahead
 from safelight.runner.kinds.base import Claim
 from safelight.runner.session import Session
 from safelight.targets.base import Target
@@ -54,27 +56,36 @@ def trial(session: Session, attack: Attack, draw: Draw, target: Target, coins: C
     answer = attack.run(view, draw.question, np.random.default_rng(seed))
     origin = Origin(attack.code, settings(attack), threat, role, target.name, seed, view.spent, True, run)
     curve = {queries: draw.match(kept) for queries, kept in view.kept.items()}
-    return Evidence(origin, answer, draw.match(answer), draw.secret, draw.k, coins.unit, coins.adjacency, curve)
+    extra = {} if draw.group is None else {"group": np.asarray(draw.group, dtype=str)}
+    return Evidence(origin, answer, draw.match(answer), draw.secret, draw.k, coins.unit, coins.adjacency, curve, extra)
 
 
 @dataclass(frozen=True)
 class CoinRunner:
-    """Runs coins of one kind for all attacks that share it: one training a run, every attack on it."""
+    """Runs coins of one kind for all attacks that share it: one training a run, every attack on it.
+
+    Attributes:
+        seconds: time for all roles together; half of it is for the runs that the finding rests on. One run of each
+            role is always done.
+        first: number of the run to begin with.
+    """
 
     session: Session
     coins: Coins
     claims: tuple[Claim, ...]
+    seconds: float = math.inf
+    first: int = 0
 
     def pools(self, role: Role, runs: int, make: Callable[[int], tuple[Draw, Callable[[Claim], Target]]]) -> list[Pool]:
         """Do `runs` runs; `make(run)` gives the draw and the model that each claim's attack is shown."""
         pools = [Pool() for _ in self.claims]
         started = time.monotonic()
-        for run in range(runs):
+        make_ahead(self, role, runs)
+        for run in range(self.first, runs):
             draw, model_for = make(run)
-            for claim, pool in zip(self.claims, pools):
+            for claim, pool, name in zip(self.claims, pools, self.names(role, run)):
                 if pool.failed:
                     continue
-                name = f"{claim.name}-{role.value.replace(' ', '-')}-{run}"
                 evidence = self.session.store.get(name)
                 if evidence is None:
                     try:
@@ -87,9 +98,19 @@ class CoinRunner:
                 pool.guesses.append(self.score(evidence, role, run))
             self.session.say(f"{role.value}, {self.coins.name}: run {run + 1} of {runs}")
             spent = time.monotonic() - started
-            if self.session.seconds is not None and spent * (run + 2) / (run + 1) > self.session.seconds:
+            if spent * (run + 2) / (run + 1) > self.seconds * (1 / 2 if role is Role.COINS else 1 / 8):
                 break
         return pools
+
+    def names(self, role: Role, run: int) -> list[str]:
+        """Return what the evidence of one run is called, one name a claim."""
+        return [f"{claim.name}-{role.value.replace(' ', '-')}-{run}" for claim in self.claims]
+
+    def of(self, role: Role, runs: int) -> list[Pool]:
+        """Do the runs of any role that trains or makes models."""
+        does = {Role.COINS: self.real, Role.NEVER_SAW: self.never_saw, Role.PERMUTED: self.permuted,
+                Role.UNTRAINED: self.untrained, Role.PLANTED: self.planted}  # fmt: skip
+        return does[role](runs)
 
     def score(self, evidence: Evidence, role: Role, run: int, redrawn: bool = False) -> Guesses:
         """Compare beliefs with the secret, or with coins flipped again after the attack."""

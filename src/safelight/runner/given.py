@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,8 +10,9 @@ import numpy as np
 
 from safelight.attacks.base import Attack, settings
 from safelight.data.records import Records
-from safelight.evidence import Answer, Evidence, Origin, Role
+from safelight.evidence import Answer, Evidence, Origin, Role, Scores
 from safelight.measures.base import Measurement
+from safelight.measures.calibration import Calibration
 from safelight.runner.kinds.base import Claim
 from safelight.runner.session import Session, known_classes
 from safelight.targets.base import Images, Target
@@ -23,6 +24,8 @@ class Given:
     """Asks each attack once a model and reads all its claims from the same answer.
 
     Attributes:
+        level: of one claim.
+        chances: what the scores of an attack, by its code, say of the chance of membership.
         hashes: of the evidence of each claim and role.
         rows: numbers side by side for a claim: of members, nonmembers and imputation for an attribute; of each declared
             group for membership.
@@ -30,6 +33,7 @@ class Given:
 
     session: Session
     level: float
+    chances: Mapping[str, Calibration] = field(default_factory=dict)
     hashes: dict[tuple[str, Role], str] = field(default_factory=dict)
     rows: dict[str, dict[str, tuple[Measurement, ...]]] = field(default_factory=dict)
     _models: dict[tuple[Role, str], Target | None] = field(default_factory=dict)
@@ -43,13 +47,19 @@ class Given:
         return self._models[key]
 
     def outcome(self, claim: Claim, role: Role = Role.TARGET) -> Outcome | None:
-        """Measure a claim on the model that plays `role`; None where there is no such model."""
-        target = self.model(role, claim.attack)
+        """Measure a claim on the model that plays `role`; None where there is no such model or it says nothing."""
         assert claim.kind is not None
+        if role in getattr(claim.kind, "idle", ()):
+            return None
+        target = self.model(role, claim.attack)
         return None if target is None else claim.kind.outcome(self, claim, target, role)
 
     def answer(self, claim: Claim, target: Target, role: Role) -> Answer:
-        """Return the attack's answer about this model: asked once, then kept."""
+        """Return the attack's answer about this model."""
+        return self.evidence(claim, target, role).answer
+
+    def evidence(self, claim: Claim, target: Target, role: Role) -> Evidence:
+        """Return the attack's answer about this model with where it comes from: asked once, then kept."""
         session, attack = self.session, claim.attack
         name = f"{attack.code}-{claim.column + '-' if claim.column else ''}given-{role.value.replace(' ', '-')}"
         kept = session.store.get(name)
@@ -60,9 +70,10 @@ class Given:
             seed = int(session.rng("given", attack.code, claim.column, role).integers(2**31))
             answer = attack.run(view, claim.kind.question(session, claim), np.random.default_rng(seed))
             origin = Origin(attack.code, settings(attack), threat, role, target.name, seed, view.spent, True)
-            kept = Evidence(origin, answer)
+            earlier = {spent: each.values for spent, each in view.kept.items() if isinstance(each, Scores)}
+            kept = Evidence(origin, answer, curve=earlier)
         self.hashes[claim.name, role] = session.store.put(name, kept)
-        return kept.answer
+        return kept
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
         """Return what `make` gives, made once for all claims of this audit that ask for `name`."""

@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from safelight.attacks.base import Attack, all_attacks
+from safelight.attacks.base import Attack, all_attacks, observes
 from safelight.controls.coins.attributes import AttributeCoins
 from safelight.controls.coins.base import Coins
 from safelight.data.gate import GateResult
 from safelight.data.records import Split
 from safelight.errors import InputError
-from safelight.evidence import WhichValue
+from safelight.evidence import WhichShare, WhichValue
 from safelight.measures.power import coins_needed
 from safelight.report.model import Skipped
 from safelight.runner.kinds import claims_of, fits
 from safelight.runner.kinds.base import Claim
 from safelight.runner.session import Profile, Session
-from safelight.threat import Knows
+from safelight.threat import Knows, Observes
 from safelight.verdict.levels import POWER
 
 
@@ -48,7 +48,8 @@ class Plan:
         for name, runs in self.runs.items():
             lines.append(f"coins over {name}: {runs} training{'s' if runs != 1 else ''}")
         limit = session.threat.queries
-        lines.append(f"at most {limit:,} queries an attack" if limit else "no limit on queries")
+        if session.threat.observes is Observes.QUERIES:
+            lines.append(f"at most {limit:,} queries an attack" if limit else "no limit on queries")
         return lines
 
 
@@ -88,12 +89,13 @@ def _chosen(session: Session) -> dict[str, type[Attack]]:
         for code, attack in known.items()
         if (not session.only or code.startswith(session.only))
         and not (session.skip and code.startswith(session.skip))
+        and observes(attack) is session.threat.observes
         and fits(session, attack)
     }
 
 
 def _misfit(session: Session, attack: Attack) -> str:
-    if attack.answers is WhichValue and not session.splits.sensitive:
+    if attack.answers in (WhichValue, WhichShare) and not session.splits.sensitive:
         return "no sensitive column was named"
     if attack.needs > session.threat.access:
         return f"it needs {attack.needs.word}, and the threat model grants {session.threat.access.word}"

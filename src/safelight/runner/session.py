@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import time
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import numpy as np
 from numpy.random import Generator
 
 from safelight.attacks.base import Attack
+from safelight.compute.engine import Engine
 from safelight.compute.ledger import Ledger
 from safelight.compute.shadows import ShadowPool
 from safelight.controls.planted import planted_recipe
@@ -38,12 +41,13 @@ class Session:
         profile: see `Profile`.
         only, skip: beginnings of attack codes to keep or to leave out.
         tuned: attacks whose settings are not the defaults, by code.
-        seconds: time budget for the coin runs, or None.
+        seconds: time budget of the whole audit, or None.
         show_records: whether training records may be shown.
         store: where evidence goes.
         shadows: the attacker's own models, or None.
         ledger: where what reference models answer is kept.
         say: called with one line of progress.
+        engine: where runs and trainings are done.
     """
 
     target: Target
@@ -62,6 +66,12 @@ class Session:
     shadows: Shadows | None
     ledger: Ledger
     say: Callable[[str], None]
+    started: float = field(default_factory=time.monotonic)
+    engine: Engine = field(default_factory=Engine)
+
+    def left(self) -> float:
+        """Return how many seconds of the time budget are left; infinite without one."""
+        return math.inf if self.seconds is None else self.seconds - (time.monotonic() - self.started)
 
     def rng(self, *names: object) -> Generator:
         """Return the random stream of this name: independent of what else runs, and in which order."""

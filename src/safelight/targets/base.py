@@ -11,9 +11,12 @@ from numpy import ndarray as Array
 from safelight.data.records import Records
 from safelight.errors import AccessDenied, BadAnswer, BudgetSpent
 from safelight.evidence import Answer
-from safelight.threat import Access, ThreatModel
+from safelight.threat import Access, Observes, ThreatModel
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pandas import DataFrame
     from torch import Tensor, nn
 
 
@@ -76,6 +79,15 @@ class Shadows(Protocol):
         ...
 
 
+@runtime_checkable
+class TrainsShadows(Shadows, Protocol):
+    """An attacker who can also train models of its own on records that it chooses."""
+
+    def trained(self, train: Records, inside: Array, asked: Records) -> Array:
+        """Train one shadow a row of `inside` (count, n) bool; return what they answer about `asked` (count, m, ...)."""
+        ...
+
+
 @dataclass(frozen=True)
 class Side:
     """What this attacker holds besides the door; empty unless the threat model grants it.
@@ -121,6 +133,15 @@ class Target:
         from safelight.targets.http import from_http
 
         return from_http(url, **options)
+
+    @classmethod
+    def from_release(
+        cls, table: DataFrame | Path | str, name: str | None = None, owner: str | None = None
+    ) -> Target:
+        """Take a released table, "anonymised" or synthetic, as what is looked at; see `safelight.targets.released`."""
+        from safelight.targets.released import from_release
+
+        return from_release(table, name, owner)
 
 
 @dataclass
@@ -218,7 +239,18 @@ class View:
         self._open(Access.WEIGHTS, 0)
         return self._model.estimator()  # type: ignore[attr-defined, type-var]
 
+    def released(self) -> DataFrame:
+        """Return the released table; raises AccessDenied where the attacker sees none."""
+        if self.threat.observes is not Observes.RELEASE or not hasattr(self._model, "table"):
+            raise AccessDenied(
+                "This attack reads a released table, and this attacker sees none: the target must be one "
+                "(Target.from_release), and the threat model must observe a released table."
+            )
+        return self._model.table  # type: ignore[no-any-return]
+
     def _open(self, needed: Access, records: int) -> None:
+        if self.threat.observes is Observes.RELEASE:
+            raise AccessDenied("This attack asks a model, and this attacker sees nothing but a released table.")
         if self.threat.access < needed:
             raise AccessDenied(
                 f"This attack needs {needed.word} and the threat model grants {self.threat.access.word}; "

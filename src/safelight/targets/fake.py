@@ -90,6 +90,29 @@ class LeakyRecords:
 
 
 @dataclass(frozen=True)
+class RandomAnswers:
+    """Answers at random among two classes, the same record always the same: there is nothing to copy.
+
+    Attributes:
+        inputs: what one record looks like.
+        seed: of the answers.
+    """
+
+    inputs: Images | Table
+    seed: int
+    classes: tuple[str, ...] = ("0", "1")
+    access: Access = Access.SCORES
+
+    def scores(self, x: Any) -> Array:
+        named = (hashlib.blake2b(f"{self.seed} {name}".encode(), digest_size=6) for name in _hashes(x, self.inputs))
+        one = np.array([int.from_bytes(each.digest()) / 2**48 for each in named])
+        return np.column_stack([1 - one, one])
+
+    def labels(self, x: Any) -> Array:
+        return self.scores(x).argmax(axis=1)
+
+
+@dataclass(frozen=True)
 class LeakyRecipe:
     """Trains a fake that remembers each record, or each class's picture, with probability `leak`.
 

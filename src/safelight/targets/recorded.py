@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from numpy import ndarray as Array
 
@@ -26,6 +26,8 @@ class RecordedModel:
     answers: Array
     classes: tuple[str, ...]
     access: Access = Access.SCORES
+    on_file: ClassVar[bool] = True
+    """It has no answer for any other record."""
 
     @property
     def inputs(self) -> Table:

@@ -126,16 +126,23 @@ def from_sklearn(estimator: Any, like: Any = None, labels: Any = None, name: str
         raise InputError(f"{type(estimator).__name__} has no classes_; fit it first, or leave labels out.")
     own = np.asarray(names) if names is not None else np.empty(0)
     classes = tuple(map(str, own if labels is None else labels)) if names is not None else ()
-    columns = np.arange(len(own))
-    if sorted(classes) == sorted(map(str, own)):
-        columns = np.array([classes.index(str(value)) for value in own], dtype=int)
-    elif len(own) != len(classes):
-        if own.dtype.kind not in "iu" or own.max() >= len(classes):
-            raise InputError(
-                f"{len(classes)} class names were given, but {type(estimator).__name__} knows {len(own)} classes."
-            )
-        columns = own.astype(int)
+    if len(own) != len(classes) and (own.dtype.kind not in "iu" or own.max() >= len(classes)):
+        raise InputError(
+            f"{len(classes)} class names were given, but {type(estimator).__name__} knows {len(own)} classes."
+        )
+    columns = class_numbers(own, classes)
     kind = type(estimator).__name__
     if hasattr(estimator, "steps"):
         kind = " + ".join(type(step).__name__ for _, step in estimator.steps)
     return Target(name or kind, SklearnModel(estimator, inputs, classes, columns), kind)
+
+
+def class_numbers(own: Array, classes: tuple[str, ...]) -> Array:
+    """Return the class number (k,) of each of an estimator's own k classes.
+
+    They are told by name; else they stand in the order of `classes`, or are the numbers themselves where the estimator
+    met only some of the classes.
+    """
+    if sorted(classes) == sorted(map(str, own)):
+        return np.array([classes.index(str(value)) for value in own], dtype=int)
+    return np.arange(len(own)) if len(own) == len(classes) else np.asarray(own).astype(int)

@@ -6,8 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+
+from safelight.controls.gradient_canaries import guesses_of
 from safelight.errors import InputError
+from safelight.evidence import Evidence, Role, Scores
+from safelight.measures.base import Measurement
+from safelight.measures.dp_sgd import epsilon_of_training
 from safelight.measures.one_run import largest_rejected, steinke_p
+from safelight.measures.roc import tpr_at_fpr
 from safelight.measures.trade_off import Curve, DpSgd, curve_rejected, epsilon_delta_curve, group_of
 from safelight.verdict.finding import Finding, Status
 
@@ -59,7 +66,9 @@ class Tested:
         coins, guesses, right, candidates: its counts.
         epsilon, delta: the promise in the finding's own unit and adjacency.
         refuted: whether the counts refute it at the level of one test.
-        reach: the largest epsilon (at the promise's delta, in the promise's own terms) that could have been refuted.
+        bound: the largest epsilon (at the promise's delta, in the promise's own terms) that the counts refute; with a
+            known mechanism among trainings that differ from it in their noise alone.
+        reach: the same with every guess right: what could have been refuted.
         why_not: why it could not be tested, or "".
     """
 
@@ -73,6 +82,7 @@ class Tested:
     epsilon: float = 0.0
     delta: float = 0.0
     refuted: bool = False
+    bound: float = 0.0
     reach: float = 0.0
     why_not: str = ""
 
@@ -119,6 +129,30 @@ def check_claim(claim: DpClaim, findings: Sequence[Finding], alpha: float = 0.05
     return DpAnswer(answer, tests, level, tuple(assumed))
 
 
+def finding_of_canaries(evidence: Evidence) -> Finding:
+    """Return the counts of one audit by gradient canaries as a finding that `check_claim` takes.
+
+    Raises:
+        InputError: the evidence is of something else.
+    """
+    made, origin = guesses_of(evidence), evidence.origin
+    measured = [
+        Measurement("coins_correct", made.right, control=made.guesses / 2),
+        Measurement("coins", made.coins),
+        Measurement("guesses", made.guesses),
+        Measurement("success", made.right / made.guesses, control=0.5),
+    ]
+    if evidence.unit == "record":
+        assert isinstance(evidence.answer, Scores)
+        scores, inside = evidence.answer.values[:, 0], np.asarray(evidence.secret) == 1
+        rng = np.random.default_rng([origin.seed, 3])
+        measured += [tpr_at_fpr(scores[inside], scores[~inside], fpr, rng).measurement for fpr in (0.01, 0.1)]
+    return Finding(
+        origin.attack, "Gradient canaries", origin.model, Status.UNCLEAR, "", "membership", "recipe", evidence.unit,
+        evidence.adjacency, 1, origin.threat, tuple(measured), seed=origin.seed, evidence={Role.COINS: evidence.sha256},
+    )  # fmt: skip
+
+
 def _tested(claim: DpClaim, finding: Finding, level: float) -> Tested:
     why_not = _why_not(claim, finding)
     if why_not:
@@ -136,14 +170,19 @@ def _tested(claim: DpClaim, finding: Finding, level: float) -> Tested:
 
         return at
 
+    def most_refuted(correct: int) -> float:
+        if claim.mechanism is None or finding.adjacency != "add-remove" or size > 1 or candidates > 2:
+            return largest_rejected(broken(correct))
+        slack = max(claim.delta, 1e-12)  # no DP-SGD keeps a promise at delta 0
+        return epsilon_of_training(claim.mechanism, coins, guesses, correct, slack, level, finding.unit == "step")
+
     own = _own_curve(claim, finding, size)
     if own is not None:
         refuted = curve_rejected(own, coins, guesses, right, candidates, level)
     else:
         refuted = delta < 1 and _rejected(epsilon, delta, coins, guesses, right, candidates, level)
-    reach = largest_rejected(broken(guesses))
     return Tested(finding.code, finding.unit, finding.adjacency, coins, guesses, right, candidates,
-                  epsilon, delta, refuted, reach)  # fmt: skip
+                  epsilon, delta, refuted, most_refuted(right), most_refuted(guesses))  # fmt: skip
 
 
 def _rejected(
@@ -160,7 +199,7 @@ def _own_curve(claim: DpClaim, finding: Finding, size: int) -> Curve | None:
     replace = finding.adjacency == "replace"
     if claim.mechanism is None or size > (2 if replace else 1):
         return None
-    return claim.mechanism.curve(replace)
+    return claim.mechanism.step_curve() if finding.unit == "step" else claim.mechanism.curve(replace)
 
 
 def _size(claim: DpClaim, finding: Finding) -> int:
@@ -171,8 +210,12 @@ def _size(claim: DpClaim, finding: Finding) -> int:
 
 
 def _why_not(claim: DpClaim, finding: Finding) -> str:
+    if finding.adjacency == "none":
+        return f"its coins decide about the {finding.unit} as a whole, and the promise is about one {claim.unit}"
     if finding.adjacency == "add-remove" and claim.adjacency == "replace":
         return "its coins put records in or leave them out, and the promise is about replacing"
+    if finding.unit == "step" and claim.mechanism is None:
+        return "its coins decide about single steps; say how the model was trained (noise, sampling rate, steps)"
     if finding.unit in ("person", "class") and claim.unit == "record" and claim.per_person is None:
         return f"its coins decide about a whole {finding.unit}; say how many records one owns at most"
     return ""

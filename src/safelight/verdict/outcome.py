@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy import ndarray as Array
@@ -13,6 +13,7 @@ from scipy.stats import norm
 
 from safelight.controls.coins.base import Guesses
 from safelight.controls.matcher import own_rank
+from safelight.evidence import Evidence
 from safelight.measures.base import Measurement
 from safelight.measures.binomial import binomial_p, clopper_pearson
 from safelight.measures.bootstrap import percentile_interval, units_of
@@ -46,13 +47,14 @@ class Outcome:
     settle: str = ""
 
 
-def of_coins(pooled: Guesses, per_run: int, level: float, policy: Policy) -> Outcome:
+def of_coins(pooled: Guesses, per_run: int, level: float, policy: Policy, private: bool = True) -> Outcome:
     """Judge randomised secrets: right guesses are Binomial(guesses, 1/k) if nothing leaks.
 
     Args:
         pooled: over all runs; each run flipped its own coins and trained its own model.
         per_run: guesses one run gives.
         level: of this claim; intervals and bounds have confidence 1 - level.
+        private: whether a coin decides about one record or person, so that guesses bound differential privacy.
     """
     n, right, k = pooled.guesses, pooled.right, pooled.k
     chance, confidence = 1 / k, 1 - level
@@ -70,6 +72,8 @@ def of_coins(pooled: Guesses, per_run: int, level: float, policy: Policy) -> Out
     if k == 2:
         epsilon = epsilon_one_run(pooled.coins, n, right, DELTA, confidence)
         measured.append(Measurement("epsilon", epsilon, low=epsilon))
+    if not private:
+        measured = [item for item in measured if item.name not in ("mu", "mu_ceiling", "epsilon")]
     powered = power(n, policy.look_for, k, level) >= POWER
     settle = ""
     if not powered:
@@ -109,6 +113,20 @@ def of_membership(
     return Outcome(min(1.0, tests * min(ps)), measured, bound, powered, settle)
 
 
+def of_tail(scores: Array, member: Array, level: float, rng: Generator, person: Array | None = None,
+            resamples: int = 1000) -> Outcome:  # fmt: skip
+    """Judge scores (n,) by the nonmembers that they tell from all but 1 in 100 members, and by the AUC.
+
+    It is `of_membership` with both sides exchanged: a low score says "surely not a member".
+    """
+    turned = of_membership(-scores, ~member, level, rng, person, resamples)
+    rate = turned.measured[1:2]
+    measured = (turned.measured[0], *(replace(item, name=f"tnr_at_fnr_{LOOK_FOR_FPR:g}") for item in rate))
+    sizes = f"{member.sum()} members and {(~member).sum()} nonmembers"
+    settle = "" if turned.powered else f"{sizes} cannot show a TNR of 5 % at 1 % FNR; more of both would"
+    return replace(turned, measured=measured, settle=settle)
+
+
 def of_groups(
     scores: Array, member: Array, group: Array, level: float, rng: Generator, least: int = 20
 ) -> dict[str, tuple[Measurement, ...]]:
@@ -128,6 +146,29 @@ def of_groups(
         low, high = auc_interval(inside, outside, rng, confidence=confidence)
         rate = tpr_at_fpr(inside, outside, LOOK_FOR_FPR, rng, confidence=confidence)
         rows[str(name)] = (Measurement("auc", auc(inside, outside), low, high, control=0.5), rate.measurement)
+    return rows
+
+
+def of_coin_groups(runs: Sequence[Evidence], level: float, least: int = 20) -> dict[str, tuple[Measurement, ...]]:
+    """Return the share of right guesses within each group of units, all of them guessed; empty without groups.
+
+    Intervals have confidence 1 - level / groups, so that they hold for all groups together. A group with fewer than
+    `least` coins has no numbers.
+    """
+    kept = [(run.belief, run.secret, run.extra["group"]) for run in runs if "group" in run.extra]
+    if not kept:
+        return {}
+    right = np.concatenate([np.asarray(belief).argmax(axis=1) == secret for belief, secret, _ in kept])
+    group = np.concatenate([names for _, _, names in kept])
+    names = np.unique(group)
+    rows: dict[str, tuple[Measurement, ...]] = {}
+    for name in names:
+        mine = right[group == name]
+        value: Measurement = Measurement("success", None, control=1 / runs[0].k)
+        if len(mine) >= least:
+            low, high = clopper_pearson(int(mine.sum()), len(mine), 1 - level / len(names))
+            value = Measurement("success", float(mine.mean()), low, high, control=1 / runs[0].k)
+        rows[str(name)] = (value, Measurement("coins", len(mine)))
     return rows
 
 

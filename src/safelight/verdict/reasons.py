@@ -31,7 +31,25 @@ def _seen(outcome: Outcome) -> str:
         )
     if "gain" in numbers:
         gain = numbers["gain"]
-        return f"the model told {gain.value:+.0%} more of members' secrets than of nonmembers', beyond imputation"
+        return f"the attack told {gain.value:+.0%} more of members' secrets than of nonmembers', beyond imputation"
+    if "named" in numbers:
+        named = numbers["named"]
+        return (
+            f"{named.value:.0%} of the people were linked with their own row, {named.control:.1%} where every column is "
+            "shuffled"
+        )
+    if "fidelity" in numbers:
+        found, queries = numbers["fidelity"], numbers["queries"]
+        return (
+            f"a copy made with {queries.value:,.0f} queries answers {found.value:.1%} of the records as the model, "
+            f"one made without any {found.control:.1%}"
+        )
+    if "risk" in numbers:
+        risk, found = numbers["risk"], next(item for name, item in numbers.items() if name not in ("risk", "blind"))
+        return (
+            f"{found.value:.0%} of the attempts on records behind the table succeeded, {found.control:.0%} on others: "
+            f"a risk of {risk.value:.0%}"
+        )
     auc = numbers["auc"]
     rates = [f"{item.value:.1%} at {item.control:.1%} false alarms" for name, item in numbers.items()
              if name.startswith("tpr") and item.value is not None]  # fmt: skip
@@ -42,4 +60,10 @@ def _seen(outcome: Outcome) -> str:
 def _reach(outcome: Outcome, policy: Policy) -> str:
     if any(item.name.startswith("tpr") for item in outcome.measured):
         return f"an attack that recognises {LOOK_FOR_TPR:.0%} of the members at 1% false alarms would have been seen"
+    if any(item.name == "named" for item in outcome.measured):
+        return f"an attack that links {LOOK_FOR_TPR:.0%} of the people would have been seen"
+    if any(item.name == "fidelity" for item in outcome.measured):
+        return f"a copy that closes {2 * policy.look_for - 1:.0%} of the gap would have been seen"
+    if any(item.name == "risk" for item in outcome.measured):
+        return f"a risk of {policy.look_for - 0.5:.0%} would have been seen"
     return f"an attack right on {policy.look_for:.0%} of the secrets would have been seen"

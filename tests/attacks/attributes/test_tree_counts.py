@@ -100,6 +100,18 @@ def test_a_label_that_the_trees_never_met_counts_nothing(help):
     assert np.allclose(got[:, 1] - got[:, 0], wanted[:, 1] - wanted[:, 0])
 
 
+def test_classes_in_another_order_than_the_trees_own_are_told_by_name(help):
+    records, _ = help.survey(150, seed=6)
+    records = numbers_only(records, "income")
+    names = np.array(["c", "a", "b"])
+    fitted = DecisionTreeClassifier(random_state=0).fit(records.x, names[records.y])
+    other = Target.from_sklearn(fitted, records.x, labels=names)
+    same = Target.from_sklearn(DecisionTreeClassifier(random_state=0).fit(records.x, records.y), records.x)
+    question = help.asked(records)
+    got, wanted = (TreeCounts().run(each.view(WHITE), question, np.random.default_rng(0)) for each in (other, same))
+    assert np.allclose(got.values, wanted.values)
+
+
 def test_a_stump_that_reads_no_secret_gives_nothing_away(help):
     records, _ = help.survey(200, seed=4)
     records = numbers_only(records)

@@ -5,12 +5,20 @@ import math
 import numpy as np
 import pytest
 from scipy.stats import norm, t
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from safelight.attacks.membership.bavaria import prediction
 from safelight.attacks.membership.lira import Lira, Variance, gaussian, offline_deviation, online_ratio
+from safelight.attacks.membership.references import views_of
 from safelight.attacks.membership.signal import signal
+from safelight.compute.shadows import ShadowPool
+from safelight.data.records import Records
 from safelight.errors import InputError
+from safelight.evidence import WhoWasIn
+from safelight.recipes.sklearn import SklearnRecipe
+from safelight.targets.base import Images, Side
+from safelight.threat import Access, ThreatModel
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +141,37 @@ def test_settings_that_cannot_work_are_said():
     assert configured("M003", {"variance": "per record"}).variance is Variance.PER_RECORD
     with pytest.raises(InputError, match="references is 2; it must be at least 4"):
         check(Lira(references=2))
+
+
+def test_views_are_the_picture_itself_mirrored_and_moved_each_way(digits):
+    some = digits.take(np.arange(5))
+    views = views_of(some, 10)
+    assert (views[0].x == some.x).all()
+    assert (views[1].x == some.x[..., ::-1]).all()
+    moved = {(-1, 1): views[2], (-2, 1): views[4], (-1, -1): views[6], (-2, -1): views[8]}
+    for (axis, shift), view in moved.items():
+        rolled = np.roll(some.x, -shift, axis)
+        inner = [slice(None)] * 4
+        inner[axis] = slice(None, -1) if shift > 0 else slice(1, None)
+        assert (view.x[tuple(inner)] == rolled[tuple(inner)]).all()
+    assert (views[3].x == views_of(some, 4)[3].x).all()
+    assert all((view.y == some.y).all() for view in views)
+    assert len({view.x.tobytes() for view in views}) == 10
+
+
+def test_several_views_cost_as_many_queries_and_average_the_ratios(digits):
+    recipe = SklearnRecipe(LogisticRegression(C=100, max_iter=200), Images((1, 8, 8)))
+    question = WhoWasIn(digits.take(np.arange(60)))
+    side = Side(digits.take(np.arange(200, 320)), ShadowPool(recipe))
+    view = recipe.fit(digits.take(np.arange(30)), 0).view(ThreatModel(Access.SCORES, queries=100), side)
+    scores = Lira(references=4, views=3).run(view, question, np.random.default_rng(0)).values
+    assert view.spent == 99, "33 records fit into 100 queries"
+    assert len(np.unique(scores)) == 33, "the others have the median, which is one of the 33"
+
+
+def test_a_table_has_one_view():
+    import pandas as pd
+
+    table = Records.of(pd.DataFrame({"a": [1, 2]}), [0, 1])
+    with pytest.raises(InputError, match=r"views is 2, and a row of a table has one view; leave it at 1\."):
+        views_of(table, 2)

@@ -6,15 +6,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 from numpy import ndarray as Array
 from numpy.random import Generator
-from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
-from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from safelight.attacks.attributes.ask import beliefs, columns_read
 from safelight.attacks.attributes.column import filled, prior
-from safelight.errors import AccessDenied
+from safelight.attacks.attributes.fitted import fitted_trees
 from safelight.evidence import Scores, WhichValue
 from safelight.targets.base import View
 from safelight.threat import Access, Knows
@@ -57,15 +54,14 @@ class TreeCounts:
     def run(self, view: View, question: WhichValue, rng: Generator) -> Scores:
         """Return beliefs (n, k); raises AccessDenied below WEIGHTS and for models that are no trees."""
         columns = list(columns_read(view, question))
-        steps, trees, own, named = _open(view)
+        fitted = fitted_trees(view)
         x, y = question.records.x, question.records.y
         if view.classes:
-            y = _places(own, y, len(view.classes))
+            y = fitted.places(y, view.classes)
         belief = np.empty((len(x), len(question.values)))
         for column, value in enumerate(np.asarray(question.values).tolist()):
-            frame = filled(x, question.column, value, question.values)[columns]
-            rows = _through(steps, frame if named else frame.to_numpy())
-            belief[:, column] = sum(self._explained(tree, rows, y, bool(view.classes)) for tree in trees)
+            rows = fitted.reached(filled(x, question.column, value, question.values)[columns])
+            belief[:, column] = sum(self._explained(tree, rows, y, bool(view.classes)) for tree in fitted.trees)
         belief += np.log(prior(view.side.public, question.column, question.values))
         return beliefs(question, np.arange(len(x)), belief)
 
@@ -84,42 +80,3 @@ class TreeCounts:
             share = np.exp(-((y - held[leaf, 0]) ** 2) / (2 * narrow))
             kinds = 2
         return np.log((share * size[leaf] + self.smoothing) / (size[leaf] + self.smoothing * kinds))
-
-
-def _open(view: View) -> tuple[list[Any], list[Any], Array, bool]:
-    """Return the steps before the trees, the trees, their own classes, and whether the columns reach them by name."""
-    try:
-        last = view.estimator()
-    except AttributeError:
-        raise AccessDenied("This attack reads scikit-learn trees, and the target is no scikit-learn model.") from None
-    named = hasattr(last, "feature_names_in_")
-    steps: list[Any] = []
-    while hasattr(last, "steps"):
-        steps += [step for _, step in last.steps[:-1] if step not in (None, "passthrough")]
-        last = last.steps[-1][1]
-    own = np.asarray(getattr(last, "classes_", ()))
-    if isinstance(last, (DecisionTreeClassifier, DecisionTreeRegressor)):
-        return steps, [last.tree_], own, named
-    if isinstance(last, (RandomForestClassifier, RandomForestRegressor, ExtraTreesClassifier, ExtraTreesRegressor)):
-        return steps, [tree.tree_ for tree in last.estimators_], own, named
-    raise AccessDenied(
-        f"This attack reads the leaf counts of decision trees and forests, and the target is a {type(last).__name__}."
-    )
-
-
-def _through(steps: list[Any], rows: Any) -> Array:
-    for step in steps:
-        rows = step.transform(rows)
-    if isinstance(rows, pd.DataFrame):
-        rows = rows.to_numpy()
-    dense = rows.toarray() if hasattr(rows, "toarray") else rows
-    return np.ascontiguousarray(dense, dtype=np.float32)
-
-
-def _places(own: Array, y: Array, classes: int) -> Array:
-    """Return the column of each label in the trees' own tables (n,), or -1 for a class they never met."""
-    if len(own) == classes:
-        return y
-    places = np.full(classes, -1)
-    places[own.astype(int)] = np.arange(len(own))
-    return places[y]

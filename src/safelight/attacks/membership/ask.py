@@ -11,7 +11,7 @@ from safelight.evidence import Scores
 from safelight.targets.base import View
 
 
-def affordable(view: View, records: int, rng: Generator, besides: int = 0) -> Array:
+def affordable(view: View, records: int, rng: Generator, besides: int = 0, each: int = 1) -> Array:
     """Return the positions (m,), rising, of a random choice of records that the budget pays for.
 
     Args:
@@ -19,15 +19,16 @@ def affordable(view: View, records: int, rng: Generator, besides: int = 0) -> Ar
         records: how many there are.
         rng: draws the choice.
         besides: queries that are set aside for something else.
+        each: queries that one record takes.
 
     Raises:
         BudgetSpent: not even one can be asked; nothing was sent.
     """
     order = rng.permutation(records)
-    count = int(min(records, view.left() - besides))
+    count = int(min(records, (view.left() - besides) // each))
     if count < 1:
         raise BudgetSpent(
-            f"This attack needs at least {besides + 1} queries and {max(view.left(), 0):.0f} are left; "
+            f"This attack needs at least {besides + each} queries and {max(view.left(), 0):.0f} are left; "
             "nothing was sent."
         )
     return np.sort(order[:count])

@@ -12,7 +12,7 @@ from scipy.stats import t as student
 
 from safelight.attacks.membership.ask import beliefs
 from safelight.attacks.membership.lira import gaussian
-from safelight.attacks.membership.references import compared
+from safelight.attacks.membership.references import Compared, compared
 from safelight.evidence import Scores, WhoWasIn
 from safelight.targets.base import View
 from safelight.threat import Access, Knows
@@ -54,12 +54,16 @@ class Bavaria:
     def run(self, view: View, question: WhoWasIn, rng: Generator) -> Scores:
         """Return scores (n, 1); raises AccessDenied, BudgetSpent or InputError."""
         seen = compared(view, question.records, self.references, rng)
-        out = prediction(seen.shadows, ~seen.inside, self.mean_weight, self.shape)
-        score = -out.logsf(seen.target)
-        if seen.online:
-            into = prediction(seen.shadows, seen.inside, self.mean_weight, self.shape)
-            score = into.logpdf(seen.target) - out.logpdf(seen.target)
-        return beliefs(len(question.records), seen.rows, score)
+        return beliefs(len(question.records), seen.rows, ratio(seen, self.mean_weight, self.shape))
+
+
+def ratio(seen: Compared, mean_weight: float, shape: float) -> Array:
+    """Return the score (m,) of each record asked about; see `Bavaria`, and `prediction` for the prior."""
+    out = prediction(seen.shadows, ~seen.inside, mean_weight, shape)
+    if not seen.online:
+        return np.asarray(-out.logsf(seen.target))
+    into = prediction(seen.shadows, seen.inside, mean_weight, shape)
+    return np.asarray(into.logpdf(seen.target) - out.logpdf(seen.target))
 
 
 def prediction(shadows: Array, chosen: Array, mean_weight: float, shape: float) -> Any:

@@ -12,7 +12,7 @@ from numpy.random import Generator
 from scipy.stats import norm
 
 from safelight.attacks.membership.ask import beliefs
-from safelight.attacks.membership.references import compared, mean_where
+from safelight.attacks.membership.references import compared_views, mean_where
 from safelight.evidence import Scores, WhoWasIn
 from safelight.targets.base import View
 from safelight.threat import Access, Knows
@@ -40,12 +40,14 @@ class Lira:
     answer lies above the "out" mean: the same order as the paper's one-sided probability, without ties near 1. One
     variance for all records is steadier with few shadows; with 64 or more each record has its own.
 
-    Records beyond the budget get the median score.
+    With several views of a picture the ratios are averaged over them: a model that was trained with mirrored or moved
+    pictures is surer of those, too. Records beyond the budget get the median score.
 
     Attributes:
         references: shadow models (>= 4).
         online: whether shadows trained on the record are used, too; they are not where some record has none.
         variance: whose spread the Gaussians take.
+        views: queries a record: a picture itself, mirrored, moved (>= 1); more than one trains shadows of its own.
     """
 
     code: ClassVar[str] = "M003"
@@ -59,13 +61,15 @@ class Lira:
     references: int = 16
     online: bool = True
     variance: Variance = Variance.AUTO
+    views: int = 1
 
     def run(self, view: View, question: WhoWasIn, rng: Generator) -> Scores:
         """Return scores (n, 1); raises AccessDenied, BudgetSpent or InputError."""
-        seen = compared(view, question.records, self.references, rng)
+        seen = compared_views(view, question.records, self.references, rng, self.views)
         fixed = self.variance is Variance.FIXED or (self.variance is Variance.AUTO and self.references < 64)
-        judge = online_ratio if self.online and seen.online else offline_deviation
-        return beliefs(len(question.records), seen.rows, judge(seen.target, seen.shadows, seen.inside, fixed))
+        judge = online_ratio if self.online and seen[0].online else offline_deviation
+        scores = np.mean([judge(each.target, each.shadows, each.inside, fixed) for each in seen], axis=0)
+        return beliefs(len(question.records), seen[0].rows, scores)
 
 
 def online_ratio(target: Array, shadows: Array, inside: Array, fixed: bool) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy import ndarray as Array
@@ -12,7 +12,7 @@ from safelight.attacks.membership.ask import affordable
 from safelight.attacks.membership.signal import signal
 from safelight.data.records import Records, concat
 from safelight.errors import AccessDenied, InputError
-from safelight.targets.base import Model, Side, View
+from safelight.targets.base import Model, Side, TrainsShadows, View
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,14 @@ class References:
     asked: int
 
 
-def references(view: View, question: Records, count: int) -> References:
+def references(view: View, question: Records, count: int, asked: Records | None = None) -> References:
     """Train shadow models on halves of the records in question together with the public ones.
 
     Half of the shadows are trained on any record, the other half never saw it. Every attack that asks for the same
     records gets the same shadows.
+
+    Args:
+        asked: what the shadows answer, where that is not what they learn from; `answers` is then about it.
 
     Raises:
         AccessDenied: the attacker has no models of its own and no way to train some.
@@ -48,9 +51,8 @@ def references(view: View, question: Records, count: int) -> References:
         )
     if count < 2:
         raise InputError(f"references is {count}; use at least 2, so that each record is out for one.")
-    public = known_public(view)
-    records = question if public is None else concat([question, public])
-    answers, inside = view.side.shadows.answers(records, count)
+    records = held(question, view.side.public, len(view.classes))
+    answers, inside = view.side.shadows.answers(records, count, asked)
     if inside.all():
         raise InputError(
             f"All {len(inside)} reference models were trained on all {len(records)} records; they must be without some."
@@ -86,12 +88,48 @@ def compared(view: View, question: Records, count: int, rng: Generator) -> Compa
     Raises:
         AccessDenied, BudgetSpent, InputError: as `references` and the door do.
     """
-    rows = affordable(view, len(question), rng)
-    others = references(view, question, count)
-    asked = question.take(rows)
-    answered = view.scores(asked.x) if view.classes else view.labels(asked.x)
-    values = signal(np.concatenate([answered[None], others.answers[:, rows]]), asked.y, len(view.classes))
-    return Compared(rows, values[0], values[1:], others.inside[:, rows])
+    return compared_views(view, question, count, rng, 1)[0]
+
+
+def compared_views(view: View, question: Records, count: int, rng: Generator, views: int) -> list[Compared]:
+    """Ask about several views of every record: itself, then the picture mirrored, then moved by a pixel or more.
+
+    Shadows are trained on the records themselves. Their answers to other views are not those that other attacks ask
+    for, so more than one view has shadows of its own.
+
+    Raises:
+        AccessDenied, BudgetSpent, InputError: as `references` and the door do; more than one view of a table.
+    """
+    rows = affordable(view, len(question), rng, each=views)
+    seen = views_of(question, views)
+    others = references(view, question, count, concat(seen) if views > 1 else None)
+    found = []
+    for number, records in enumerate(seen):
+        asked, columns = records.take(rows), number * len(question) + rows
+        answered = view.scores(asked.x) if view.classes else view.labels(asked.x)
+        values = signal(np.concatenate([answered[None], others.answers[:, columns]]), asked.y, len(view.classes))
+        found.append(Compared(rows, values[0], values[1:], others.inside[:, rows]))
+    return found
+
+
+def views_of(records: Records, count: int) -> list[Records]:
+    """Return the records, then the same pictures mirrored, moved, and both, by ever more pixels; edges are repeated.
+
+    Raises:
+        InputError: the records are rows of a table, which have no other view.
+    """
+    if count > 1 and records.is_table:
+        raise InputError(f"views is {count}, and a row of a table has one view; leave it at 1.")
+    found = [records]
+    for number in range(1, count):
+        x = records.x[..., ::-1] if number % 2 else records.x
+        if number > 1:
+            step, way = divmod(number // 2 - 1, 4)
+            axis, shift = (-1, -2)[way % 2], (step + 1) * (1 if way < 2 else -1)
+            place = np.clip(np.arange(x.shape[axis]) + shift, 0, x.shape[axis] - 1)
+            x = np.take(x, place, axis=axis)
+        found.append(replace(records, x=np.ascontiguousarray(x)))
+    return found
 
 
 def mean_where(chosen: Array, values: Array) -> Array:
@@ -101,9 +139,25 @@ def mean_where(chosen: Array, values: Array) -> Array:
     return np.where(count > 0, mean, mean[count > 0].mean() if count.any() else 0.0)
 
 
+def held(question: Records, public: Records | None, classes: int) -> Records:
+    """Return the records that shadow models learn from: those in question, then public ones of known classes."""
+    public = _known(public, classes)
+    return question if public is None else concat([question, public])
+
+
 def known_public(view: View) -> Records | None:
     """Return the public records of classes that the target knows, or None where there are none."""
     return _known(view.side.public, len(view.classes))
+
+
+def trainer(view: View) -> TrainsShadows:
+    """Return how the attacker trains models on records that it chooses; raises AccessDenied where it cannot."""
+    if not isinstance(view.side.shadows, TrainsShadows):
+        raise AccessDenied(
+            "This attack must train reference models on records that it chooses, and this attacker cannot; grant "
+            'knows = ["recipe"], and give a recipe.'
+        )
+    return view.side.shadows
 
 
 def too_few_public(model: Model, side: Side, least: int) -> str:

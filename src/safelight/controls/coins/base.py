@@ -29,6 +29,7 @@ class Draw:
         secret: (m,) which candidate was trained; stays with the auditor.
         k: candidates a coin.
         match: reads an answer into beliefs (m, k); fixed before anything is trained.
+        group: (m,) which part of the population, or kind, each unit is of; or None.
     """
 
     train: Records
@@ -36,6 +37,7 @@ class Draw:
     secret: Array
     k: int
     match: Callable[[Answer], Array]
+    group: Array | None = None
 
 
 class Coins(Protocol):
@@ -43,9 +45,9 @@ class Coins(Protocol):
 
     Attributes:
         name: short, for file names.
-        claim: what a leak would show: membership, record, person, class or attribute.
+        claim: what a leak would show: membership, record, person, class, attribute, link or property.
         unit: what one coin decides about.
-        adjacency: add-remove or replace.
+        adjacency: add-remove or replace; none where a coin changes many records at once.
         share: share of the coins that is guessed: the attack's surest, fixed beforehand.
     """
 

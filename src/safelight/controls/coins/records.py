@@ -10,7 +10,7 @@ from numpy import ndarray as Array
 from numpy.random import Generator
 
 from safelight.controls.coins.base import Draw
-from safelight.data.records import Records, Splits, concat
+from safelight.data.records import Records, Splits
 from safelight.evidence import Answer, Scores, WhoWasIn
 
 
@@ -43,10 +43,10 @@ class RecordCoins:
         return "" if units >= 20 else f"coins over {self.unit}s need at least 20 of them and one run has {units}"
 
     def count(self, data: Splits) -> int:
-        return min(self.most, len(np.unique(self._units(_pool(data)))) // 2)
+        return min(self.most, len(np.unique(self._units(data.everyone))) // 2)
 
     def flip(self, data: Splits, rng: Generator) -> Draw:
-        pool = _pool(data)
+        pool = data.everyone
         chosen = self._choose(data, pool, rng)
         secret = rng.integers(0, 2, len(chosen))
         units = self._units(pool)
@@ -55,7 +55,7 @@ class RecordCoins:
         return self._draw(pool, chosen, np.concatenate([always, inside]), secret, rng)
 
     def never_saw(self, data: Splits, rng: Generator) -> Draw:
-        pool = _pool(data)
+        pool = data.everyone
         chosen = self._choose(data, pool, rng)
         trained = np.flatnonzero(~np.isin(self._units(pool), chosen))
         return self._draw(pool, chosen, trained, rng.integers(0, 2, len(chosen)), rng)
@@ -72,7 +72,9 @@ class RecordCoins:
         unit_of = {unit: number for number, unit in enumerate(chosen.tolist())}
         owner = np.array([unit_of[unit] for unit in units[asked].tolist()])
         match = in_or_out(owner, rng.permutation(len(chosen)))
-        return Draw(pool.take(trained), WhoWasIn(pool.take(asked)), secret, 2, match)
+        first = np.unique(owner, return_index=True)[1]
+        group = None if pool.group is None else pool.group[asked[first]]
+        return Draw(pool.take(trained), WhoWasIn(pool.take(asked)), secret, 2, match, group)
 
 
 def in_or_out(owner: Array, ties: Array) -> Callable[[Answer], Array]:
@@ -92,7 +94,3 @@ def in_or_out(owner: Array, ties: Array) -> Callable[[Answer], Array]:
         return np.stack([-centred, centred], axis=1)
 
     return match
-
-
-def _pool(data: Splits) -> Records:
-    return data.members if data.nonmembers is None else concat([data.members, data.nonmembers])

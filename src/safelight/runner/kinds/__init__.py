@@ -29,7 +29,8 @@ def _by_question() -> dict[type, ModuleType]:
 
 def fits(session: Session, attack: type[Attack]) -> bool:
     """Return whether the attack's question can be put to this kind of target at all."""
-    return bool(_by_question()[attack.answers].fits(session))
+    kind = _by_question().get(attack.answers)
+    return kind is not None and bool(kind.fits(session))
 
 
 def claims_of(session: Session, attack: Attack, why_not: str) -> list[Claim]:

@@ -8,8 +8,10 @@ import numpy as np
 from numpy import ndarray as Array
 
 from safelight.controls.coins.attributes import values_of
+from safelight.data.copies import copies
 from safelight.data.records import Records, concat
 from safelight.evidence import Answer, Scores
+from safelight.measures.calibration import Calibration
 from safelight.measures.permutation import rank_p
 from safelight.report.model import AtRisk
 from safelight.runner.kinds.base import Claim
@@ -49,9 +51,24 @@ def ranked(name: str, claim: Claim, score: float, decoys: Array) -> AtRisk:
     return AtRisk(name, claim.attack.code, float(score), float((decoys >= score).mean()), p)
 
 
-def members_ranked(session: Session, claim: Claim, scores: Array, most: int) -> list[AtRisk]:
-    """Return the members with the highest scores (n,), each beside all nonmembers."""
+def members_ranked(
+    session: Session, claim: Claim, scores: Array, most: int, chance: Calibration | None = None
+) -> list[AtRisk]:
+    """Return the members with the highest scores (n,), each beside all nonmembers, with its copies among the members.
+
+    Args:
+        chance: what scores say of the chance of membership, where that has been learnt.
+    """
     records, member = asked(session, claim)
     outside, inside = scores[~member], np.flatnonzero(member)
-    top = inside[np.argsort(-scores[inside], kind="stable")[:most]]
-    return [ranked(str(records.ids[row]), claim, scores[row], outside) for row in top]
+    alike = copies(records.take(inside))
+    others = np.bincount(alike)[alike] - 1
+    top = np.argsort(-scores[inside], kind="stable")[:most]
+    return [
+        replace(
+            ranked(str(records.ids[inside[row]]), claim, scores[inside[row]], outside),
+            chance=None if chance is None else float(chance(scores[inside[row]])),
+            copies=int(others[row]),
+        )
+        for row in top
+    ]

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class Kind(Protocol):
     """How a claim about the given model is put and measured.
 
+    A kind may name by `idle` the roles that would say nothing of its claims.
+
     Attributes:
         name: for evidence files.
     """

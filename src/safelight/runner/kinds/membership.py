@@ -16,7 +16,7 @@ from safelight.runner.kinds.asked import asked, members_ranked, nameless, scores
 from safelight.runner.kinds.base import Claim, affordable, coin_claims, resamples
 from safelight.runner.session import Session
 from safelight.targets.base import Target
-from safelight.verdict.outcome import Outcome, of_groups, of_membership
+from safelight.verdict.outcome import Outcome, of_groups, of_membership, of_tail
 
 if TYPE_CHECKING:
     from safelight.runner.given import Given
@@ -43,11 +43,12 @@ class Membership:
         person = records.person if records.is_table else None
         if role is Role.TARGET and records.group is not None:
             given.rows[claim.name] = of_groups(scores, member, records.group, given.level, rng)
-        return of_membership(scores, member, given.level, rng, person, resamples(role))
+        judge = of_tail if getattr(claim.attack, "tail", False) else of_membership
+        return judge(scores, member, given.level, rng, person, resamples(role))
 
     def at_risk(self, given: Given, claim: Claim, most: int) -> list[AtRisk]:
         scores = scores_of(given.answer(claim, given.session.target, Role.TARGET))[:, 0]
-        return members_ranked(given.session, claim, scores, most)
+        return members_ranked(given.session, claim, scores, most, given.chances.get(claim.attack.code))
 
 
 def fits(session: Session) -> bool:
@@ -55,10 +56,10 @@ def fits(session: Session) -> bool:
 
 
 def claims(session: Session, attack: Attack, why_not: str) -> list[Claim]:
-    coins = RecordCoins(_people_repeat(session.splits), most=affordable(session, 600))
+    coins = RecordCoins(people_repeat(session.splits), most=affordable(session, 600))
     return [Claim(attack, Membership(), why_not=why_not), *coin_claims(session, attack, [coins])]
 
 
-def _people_repeat(splits: Splits) -> bool:
+def people_repeat(splits: Splits) -> bool:
     person = splits.members.person
     return person is not None and splits.members.is_table and len(np.unique(person)) < len(person)

@@ -1,0 +1,1 @@
+"""Poisoning: what was put into the training data makes the model tell more of the rest."""

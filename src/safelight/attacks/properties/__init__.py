@@ -1,0 +1,1 @@
+"""Property inference: what the training records are like as a whole."""
