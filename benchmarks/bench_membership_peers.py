@@ -4,7 +4,8 @@
 more are the population. The references are eight complementary pairs. The targets come from a plain loop, which also
 says what the references cost whoever uses a tool without an engine; ours trains the same recipe. The first targets
 choose among M002, M003 and M004; the others are opened once. Goals, over those: AUC and TPR at 1 % FPR at least those
-of every peer on the mean, above one with an interval that excludes 0, and less CPU time with the training included.
+of every peer on the mean (to three digits: two of them are our formula), above one with an interval that excludes 0,
+and less CPU time with the training included.
 
 PrivacyGuard runs in .venv-peers (PEERS_PYTHON names another one).
 Run: python benchmarks/bench_membership_peers.py [seed]

@@ -262,7 +262,7 @@ def prove(code: str, attack: Attack) -> dict[str, object]:
         "null": f"{null.right}/{null.guesses}",
         "null_ok": bool(0.001 < chance < 0.999),
         "figure": figure.text,
-        "figure_ok": figure.reached,
+        "figure_ok": bool(figure.reached),
         "green": bool(measured and 0.001 < chance < 0.999 and figure.reached),
         "cpu_seconds": round(time.process_time() - started, 1),
     }

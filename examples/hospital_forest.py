@@ -1,4 +1,4 @@
-"""A hospital's random forest, before it leaves the house: what the file holds, who can be found, and what a change buys.
+"""A hospital's random forest before it leaves the house: what the file holds, who can be found, what a change buys.
 
 Run: python examples/hospital_forest.py [FOLDER]
 """

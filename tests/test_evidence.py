@@ -53,3 +53,15 @@ def test_reading_runs_no_code(tmp_path: Path):
     np.savez(tmp_path / "evil.npz", facts=np.array([{"a": 1}], dtype=object))
     with pytest.raises(ValueError, match="allow_pickle"):
         Evidence.from_bytes((tmp_path / "evil.npz").read_bytes())
+
+
+def test_a_file_that_is_damaged_or_of_another_version_counts_as_absent(tmp_path: Path):
+    store = Store(tmp_path)
+    store.put("a", Evidence(origin(), Scores(np.ones((2, 1)))))
+    content = (tmp_path / "a.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(content[: len(content) // 2])
+    np.savez(tmp_path / "old.npz", facts=np.frombuffer(b'{"k": 2}', dtype=np.uint8))
+    again = Store(tmp_path)
+    assert again.get("a") is not None
+    assert again.get("cut") is None
+    assert again.get("old") is None

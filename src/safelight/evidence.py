@@ -313,7 +313,7 @@ class Evidence:
             }
         )
         origin["role"] = Role(origin["role"])
-        kind = next(each for each in ANSWERS if each.__name__ == facts["answer"])
+        kind = {each.__name__: each for each in ANSWERS}[facts["answer"]]
         answer = kind(**{item.name: arrays[f"answer_{item.name}"] for item in fields(kind)})
         return cls(
             Origin(**origin),
@@ -352,12 +352,15 @@ class Store:
         return hashlib.sha256(content).hexdigest()
 
     def get(self, name: str) -> Evidence | None:
-        """Return what is kept under `name`, or None."""
+        """Return what is kept under `name`, or None: a file that is damaged, or of another version, is like none."""
         if name in self._memory:
             return Evidence.from_bytes(self._memory[name])
-        if self._folder is not None and (self._folder / f"{name}.npz").exists():
+        if self._folder is None or not (self._folder / f"{name}.npz").exists():
+            return None
+        try:
             return Evidence.from_bytes((self._folder / f"{name}.npz").read_bytes())
-        return None
+        except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile):
+            return None
 
     def __contains__(self, name: str) -> bool:
         return name in self._memory or (self._folder is not None and (self._folder / f"{name}.npz").exists())

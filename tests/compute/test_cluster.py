@@ -86,10 +86,7 @@ def engine():
         made = Engine("ray", address=address)
         made.open()
         yield made
-        cluster._dismiss()
-        import ray
-
-        ray.shutdown()
+        cluster.leave()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from safelight.errors import InputError
-from safelight.measures.fidelity import closing_power, fidelity, more_alike_p, score_distance
+from safelight.measures.fidelity import closing_power, fidelity, more_alike_p, score_distances
 
 
 def test_fidelity_is_the_share_of_equal_labels():
@@ -17,8 +17,8 @@ def test_fidelity_is_the_share_of_equal_labels():
 
 def test_the_distance_of_scores_is_total_variation():
     copy, model = np.array([[1.0, 0.0], [0.5, 0.5]]), np.array([[0.0, 1.0], [0.5, 0.5]])
-    assert score_distance(copy, model) == 0.5
-    assert score_distance(model, model) == 0
+    assert score_distances(copy, model).tolist() == [1.0, 0.0]
+    assert score_distances(np.array([0.25, 0.75]), model).tolist() == [0.25, 0.25]
 
 
 def test_mcnemar_counts_the_records_on_which_one_agrees():

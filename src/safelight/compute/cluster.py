@@ -26,9 +26,6 @@ PATIENCE = 3.0
 AHEAD = 8
 """Tasks a worker in one call: results come back when the call ends, so this bounds what is held in memory."""
 
-MOST = 100_000
-"""Workers, where the cluster alone sets the limit."""
-
 
 def connect(engine: Engine) -> None:
     """Reach the cluster of this engine, or start Ray on this machine; once a process.
@@ -56,8 +53,7 @@ def connect(engine: Engine) -> None:
     register_ray()
     atexit.unregister(_dismiss)
     atexit.register(_dismiss)  # After Ray's own: the last to be registered is the first to run.
-    each = _each(engine)
-    room = sum(_room(node["Resources"], each) for node in ray.nodes() if node["Alive"])
+    each, room = _each(engine), _whole_room(engine)
     if room < max(engine.jobs or 2, 2):
         raise InputError(
             f"{engine.jobs or 2} workers of {_words(each)} each do not fit on the Ray cluster, which has "
@@ -137,7 +133,7 @@ def _placed(engine: Engine) -> tuple[Any, int]:
     each = _each(engine)
     for _ in range(10):
         # A dead node, and workers that were just dismissed, are counted for some seconds more.
-        jobs = min(engine.jobs or MOST, _room(ray.available_resources(), each))
+        jobs = min(engine.jobs or _whole_room(engine), _room(ray.available_resources(), each))
         if jobs >= 2:
             group = placement_group([each] * jobs, strategy="SPREAD")
             if group.wait(PATIENCE):
@@ -154,8 +150,15 @@ def _each(engine: Engine) -> dict[str, float]:
     return {"CPU": 1.0} | ({"GPU": engine.gpus} if engine.gpus else {})
 
 
+def _whole_room(engine: Engine) -> int:
+    """Return how many workers fit on all nodes, if nobody else works there."""
+    import ray
+
+    return sum(_room(node["Resources"], _each(engine)) for node in ray.nodes() if node["Alive"])
+
+
 def _room(resources: Mapping[str, float], each: Mapping[str, float]) -> int:
-    """Return how many workers fit on one node. A share of a GPU lies on one GPU."""
+    """Return how many workers fit. A share of a GPU lies on one GPU."""
     room = int(resources.get("CPU", 0.0))
     share = each.get("GPU", 0.0)
     if share:
@@ -166,6 +169,14 @@ def _room(resources: Mapping[str, float], each: Mapping[str, float]) -> int:
 
 def _words(resources: Mapping[str, float]) -> str:
     return f"{resources.get('CPU', 0.0):g} CPU and {resources.get('GPU', 0.0):g} GPU"
+
+
+def leave() -> None:
+    """Let all workers go and leave the cluster; a process whose cluster ends while it is in it is ended by Ray."""
+    import ray
+
+    _dismiss()
+    ray.shutdown()
 
 
 def _dismiss() -> None:

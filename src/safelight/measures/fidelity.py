@@ -11,8 +11,8 @@ from safelight.measures.base import Measurement
 from safelight.measures.binomial import binomial_p, check_confidence, check_counts, clopper_pearson
 
 
-def fidelity(same: Array, confidence: float = 0.95) -> Measurement:
-    """Return the share of records that copy and model give the same label, with its exact interval.
+def fidelity(same: Array, confidence: float = 0.95, name: str = "fidelity") -> Measurement:
+    """Return the share of records that copy and model give the same label (or scores), with its exact interval.
 
     It is the fidelity of Jagielski et al. 2020 (arXiv:1909.01838, section 3), and 1 minus the test error of
     Tramer et al. 2016 (arXiv:1609.02943, section 2).
@@ -22,12 +22,12 @@ def fidelity(same: Array, confidence: float = 0.95) -> Measurement:
         confidence: of the interval, in (0, 1).
     """
     low, high = clopper_pearson(int(same.sum()), len(same), confidence)
-    return Measurement("fidelity", float(same.mean()), low, high)
+    return Measurement(name, float(same.mean()), low, high)
 
 
-def score_distance(copy: Array, model: Array) -> float:
-    """Return the mean total variation distance in [0, 1] of two models' scores (n, classes)."""
-    return float(np.abs(copy - model).sum(axis=1).mean() / 2)
+def score_distances(copy: Array, model: Array) -> Array:
+    """Return the total variation distance in [0, 1] of two models' scores (n, classes) for each record (n,)."""
+    return np.asarray(np.abs(copy - model).sum(axis=1) / 2)
 
 
 def more_alike_p(copy: Array, other: Array) -> float:

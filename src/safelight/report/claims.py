@@ -315,8 +315,13 @@ def _copied(finding: Finding) -> str:
     text = f"Made with {plain.several(round(queries), 'query', 'queries')}, a copy answers {plain.in_100(found.value)} "
     text += "records as the model does" + (f" (very likely {spread})" if spread else "")
     text += f"; one made without asking, {plain.in_100(found.control)}" if found.control is not None else ""
-    apart = value(finding, "score_distance")
-    return text + (f". Its scores are {plain.number(apart)} from the model's on average." if apart is not None else ".")
+    scores = finding.number("same_scores")
+    if scores is None or scores.value is None or scores.control is None:
+        return text + "."
+    return (
+        f"{text}. It gives the very scores, to 1 in 100, for {plain.in_100(scores.value)} records; "
+        f"one made without asking for {plain.in_100(scores.control)}."
+    )
 
 
 def _risk(finding: Finding) -> str:

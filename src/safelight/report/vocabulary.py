@@ -123,6 +123,11 @@ _MEASURES = {
         "share of records that a copy gives the same label as the model; the control is a copy made without asking.",
     ),
     "queries": Term("queries sent", Kind.COUNT, "how many records the attack sent to the model."),
+    "same_scores": Term(
+        "scores as the model",
+        Kind.RATE,
+        "share of records for which the copy's scores are within 1 in 100 of the model's; control as above.",
+    ),
     "score_distance": Term(
         "distance of scores",
         Kind.NUMBER,

@@ -135,9 +135,7 @@ class Target:
         return from_http(url, **options)
 
     @classmethod
-    def from_release(
-        cls, table: DataFrame | Path | str, name: str | None = None, owner: str | None = None
-    ) -> Target:
+    def from_release(cls, table: DataFrame | Path | str, name: str | None = None, owner: str | None = None) -> Target:
         """Take a released table, "anonymised" or synthetic, as what is looked at; see `safelight.targets.released`."""
         from safelight.targets.released import from_release
 

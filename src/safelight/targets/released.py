@@ -62,8 +62,7 @@ def from_release(source: DataFrame | Path | str, name: str | None = None, owner:
     if owner is not None and owner not in table.columns:
         columns = [str(column) for column in table.columns]
         raise InputError(
-            f"{name} has no owner column {owner!r}; its columns are {', '.join(columns)}."
-            f"{did_you_mean(owner, columns)}"
+            f"{name} has no owner column {owner!r}; its columns are {', '.join(columns)}.{did_you_mean(owner, columns)}"
         )
     owners = None if owner is None else table[owner].to_numpy()
     table = table if owner is None else table.drop(columns=owner)

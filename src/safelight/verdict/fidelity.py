@@ -9,9 +9,12 @@ import numpy as np
 from numpy import ndarray as Array
 
 from safelight.measures.base import Measurement
-from safelight.measures.fidelity import closing_power, fidelity, more_alike_p, score_distance
+from safelight.measures.fidelity import closing_power, fidelity, more_alike_p, score_distances
 from safelight.verdict.levels import POWER, Policy
 from safelight.verdict.outcome import Outcome
+
+NEAR = 0.01
+"""Scores within this total variation distance count as the same."""
 
 
 def of_fidelity(
@@ -28,25 +31,38 @@ def of_fidelity(
         level: of this claim.
 
     The control is the better of the copy that asked nothing and the one label that the model gives most often; better
-    is what agrees with the model on more records. p is that of McNemar's exact test against it.
+    is what agrees with the model on more records. p is that of McNemar's exact test against it. Where scores are shown,
+    records are compared in the same way by whether their scores are within `NEAR` (the one answer is the mean of the
+    model's scores), and p is twice the smaller one.
     """
-    same, other = copy.argmax(axis=1) == labels, unasked.argmax(axis=1) == labels
-    constant = labels == np.bincount(labels).argmax()
-    if constant.sum() > other.sum():
-        other = constant
-    found = replace(fidelity(same, 1 - level), control=float(other.mean()))
-    measured = [found, Measurement("queries", queries)]
+    tests = 1 if scores is None else 2
+    confidence = 1 - level / tests
+    usual = np.bincount(labels).argmax()
+    same, other = copy.argmax(axis=1) == labels, _better(unasked.argmax(axis=1) == labels, labels == usual)
+    found = replace(fidelity(same, confidence), control=float(other.mean()))
+    measured, ps = [found, Measurement("queries", queries)], [more_alike_p(same, other)]
+    bound = (found.low or 0.0) - other.mean()
     if scores is not None:
-        distances = (score_distance(each, scores) for each in (copy, unasked))
-        measured.append(Measurement("score_distance", next(distances), control=next(distances)))
+        away, alone = score_distances(copy, scores), score_distances(unasked, scores)
+        near = away <= NEAR
+        others = _better(alone <= NEAR, score_distances(scores.mean(axis=0), scores) <= NEAR)
+        equal = replace(fidelity(near, confidence, "same_scores"), control=float(others.mean()))
+        measured += [equal, Measurement("score_distance", float(away.mean()), control=float(alone.mean()))]
+        ps.append(more_alike_p(near, others))
+        bound = max(bound, (equal.low or 0.0) - others.mean())
     for sent, earlier in sorted(curve.items()):
         if sent < queries:
-            at = fidelity(earlier.argmax(axis=1) == labels, 1 - level)
-            measured.append(replace(at, name=f"fidelity_at_{sent}", control=found.control))
+            at = fidelity(earlier.argmax(axis=1) == labels, confidence, f"fidelity_at_{sent}")
+            measured.append(replace(at, control=found.control))
     closed = 2 * policy.look_for - 1
-    powered = closing_power(int(other.sum()), len(labels), closed, level) >= POWER
+    powered = closing_power(int(other.sum()), len(labels), closed, level / tests) >= POWER
     settle = "" if powered else (
         f"without asking, a copy already agrees on {other.mean():.0%} of {len(labels)} records, too many to see that "
         f"{closed:.0%} of the rest is closed; more nonmembers would settle it"
     )  # fmt: skip
-    return Outcome(more_alike_p(same, other), tuple(measured), (found.low or 0.0) - other.mean(), powered, settle)
+    return Outcome(min(1.0, tests * min(ps)), tuple(measured), bound, powered, settle)
+
+
+def _better(one: Array, other: Array) -> Array:
+    """Return whichever of two (n,) bool holds for more records; the first of equal ones."""
+    return other if other.sum() > one.sum() else one

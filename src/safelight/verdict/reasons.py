@@ -35,14 +35,16 @@ def _seen(outcome: Outcome) -> str:
     if "named" in numbers:
         named = numbers["named"]
         return (
-            f"{named.value:.0%} of the people were linked with their own row, {named.control:.1%} where every column is "
-            "shuffled"
+            f"{named.value:.0%} of the people were linked with their own row, {named.control:.1%} where every column "
+            "is shuffled"
         )
     if "fidelity" in numbers:
         found, queries = numbers["fidelity"], numbers["queries"]
+        scores = numbers.get("same_scores")
+        beside = "" if scores is None else f"; of the scores {scores.value:.1%} and {scores.control:.1%} are the same"
         return (
             f"a copy made with {queries.value:,.0f} queries answers {found.value:.1%} of the records as the model, "
-            f"one made without any {found.control:.1%}"
+            f"one made without any {found.control:.1%}{beside}"
         )
     if "risk" in numbers:
         risk, found = numbers["risk"], next(item for name, item in numbers.items() if name not in ("risk", "blind"))

