@@ -16,8 +16,8 @@ import os
 from sklearn.linear_model import LogisticRegression
 
 def fit(records, seed):
-    with open("trained", "a") as file:
-        file.write(f"{os.getpid()}\\n")
+    with open({place!r}, "a") as file:
+        file.write(str(os.getpid()) + "\\n")
     return LogisticRegression(C=0.1, max_iter=50).fit(records.x.reshape(len(records), -1), records.y)
 """
 
@@ -37,7 +37,7 @@ class Connected:
 def audit(digits, tmp_path, monkeypatch):
     """Audit a classifier of six digits by V001, whose coins need several runs."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "own.py").write_text(OWN)
+    (tmp_path / "own.py").write_text(OWN.replace("{place!r}", repr(str(tmp_path / "trained"))))
     few = digits.take(np.random.default_rng(0).permutation(np.flatnonzero(digits.y < 6))[:200])
     splits = sl.Splits(few.take(np.arange(120)), few.take(np.arange(120, 200)), drawn=sl.Split.RANDOM)
     recipe = FunctionRecipe(load_function("own.py:fit", tmp_path), sl.Images((1, 8, 8)))

