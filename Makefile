@@ -28,6 +28,11 @@ export PYTHONHASHSEED := 0
 	.venv-anonymeter/bin/python -m pip install --quiet --disable-pip-version-check --requirement anonymeter-constraints.txt
 	touch $@
 
+.venv-flower/ready: flower-constraints.txt
+	$(PYTHON) -m venv .venv-flower
+	.venv-flower/bin/python -m pip install --quiet --disable-pip-version-check --requirement flower-constraints.txt
+	touch $@
+
 servers: .venv-servers/ready  ## Make the environment of the real model servers.
 
 demo: .venv/ready  ## Audit two real models on bundled data.
@@ -36,7 +41,7 @@ demo: .venv/ready  ## Audit two real models on bundled data.
 test: .venv/ready .venv-servers/ready  ## Run the tests; those of served models start real MLServer and MLflow servers.
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not cluster"
 
-cluster: .venv/ready  ## Run the tests that start a real Ray cluster of two nodes on this machine.
+cluster: .venv/ready .venv-flower/ready  ## Run the tests of a real Ray cluster of two nodes, and of a real Flower app.
 	$(BIN)/python -m pytest -m cluster
 
 check: .venv/ready  ## Style, types, layers, documentation.
@@ -59,4 +64,4 @@ nightly: .venv/ready cluster proof bench  ## Everything that takes long.
 	$(BIN)/safelight demo --only digits
 
 clean:
-	rm -rf .venv .venv-servers .venv-peers .venv-anonymeter safelight-demo safelight-report
+	rm -rf .venv .venv-servers .venv-peers .venv-anonymeter .venv-flower safelight-demo safelight-report

@@ -1,4 +1,4 @@
-"""Write the pages about attacks, or check the documentation: `python docs/build.py [--check]`."""
+"""Write the pages about attacks and defences, or check the documentation: `python docs/build.py [--check]`."""
 
 from __future__ import annotations
 
@@ -6,41 +6,43 @@ import sys
 from pathlib import Path
 
 from checks import troubles
+from defence_pages import defence_pages
 from pages import attack_pages
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def main(arguments: list[str]) -> int:
-    """Write docs/attacks/, or with --check say what is stale, broken or unknown; return the exit code."""
+    """Write the generated pages, or with --check say what is stale, broken or unknown; return the exit code."""
     if arguments not in ([], ["--check"]):
         print("usage: python docs/build.py [--check]", file=sys.stderr)
         return 2
-    folder = ROOT / "docs" / "attacks"
+    made = {ROOT / "docs" / "attacks": attack_pages(), ROOT / "docs" / "defences": defence_pages()}
     if arguments:
-        found = [*stale(folder, attack_pages()), *troubles(ROOT)]
+        found = [trouble for folder, pages in made.items() for trouble in stale(folder, pages)] + troubles(ROOT)
         for trouble in found:
             print(f"docs: {trouble}", file=sys.stderr)
         return int(bool(found))
-    write(folder, attack_pages())
+    for folder, pages in made.items():
+        write(folder, pages)
     return 0
 
 
 def stale(folder: Path, pages: dict[str, str]) -> list[str]:
-    """Return one sentence for each generated page that is not what the attacks' docstrings say now."""
-    known = {path.name for path in folder.glob("*.md")}
+    """Return one sentence for each generated page that is not what the docstrings say now."""
+    known, where = {path.name for path in folder.glob("*.md")}, f"docs/{folder.name}"
     found = [
-        f"docs/attacks/{name} is stale; run `python docs/build.py`."
+        f"{where}/{name} is stale; run `python docs/build.py`."
         for name, text in pages.items()
         if name not in known or (folder / name).read_text("utf-8") != text
     ]
     return found + [
-        f"docs/attacks/{name} belongs to no attack; run `python docs/build.py`." for name in sorted(known - set(pages))
+        f"{where}/{name} belongs to no docstring; run `python docs/build.py`." for name in sorted(known - set(pages))
     ]
 
 
 def write(folder: Path, pages: dict[str, str]) -> None:
-    """Write the generated pages, and take away those of attacks that are gone."""
+    """Write the generated pages, and take away those whose subject is gone."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.glob("*.md"):
         if path.name not in pages:

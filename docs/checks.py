@@ -122,8 +122,11 @@ def _flags(name: str, command: str) -> Iterator[str]:
 def flags(command: str) -> frozenset[str]:
     """Return the flags of one command."""
     module, _, name = home(command).partition(":")
-    function = getattr(import_module(module), name)
-    return frozenset({"--help", *(f"--{item.replace('_', '-')}" for item in inspect.signature(function).parameters)})
+    found = {"--help"}
+    for item, parameter in inspect.signature(getattr(import_module(module), name)).parameters.items():
+        named = re.findall(r"[\"'](--[\w-]+)[\"']", str(parameter.annotation))  # annotations are text
+        found |= set(named) or {f"--{item.replace('_', '-')}"}
+    return frozenset(found)
 
 
 def _span(name: str, span: str) -> Iterator[str]:

@@ -8,8 +8,8 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any
 
-from safelight.attacks.base import Attack, all_attacks, paragraph, sees
-from safelight.attacks.configure import meanings
+from safelight.attacks.base import Attack, all_attacks, sees
+from safelight.docstrings import meanings, paragraph
 
 FAMILIES = {
     "V": ("Inversion", "rebuild a picture of what the model takes for a class"),
@@ -54,7 +54,7 @@ def _index(attacks: list[type[Attack]]) -> str:
 def _page(attack: type[Attack]) -> str:
     lines = [NOTE, f"# {attack.code} {attack.title}", "", _first(attack), ""]
     for heading in HEADINGS:
-        lines += [f"**{heading.removesuffix(':')}.** {_sentence(paragraph(attack, heading))}", ""]
+        lines += [f"**{heading.removesuffix(':')}.** {sentence(paragraph(attack, heading))}", ""]
     lines += [
         "| | |",
         "|---|---|",
@@ -90,12 +90,12 @@ def _holds(attack: type[Attack]) -> str:
     return " and ".join(words[item.value] for item in sorted(attack.knows, key=lambda item: item.value)) or "nothing"
 
 
-def _sentence(text: str) -> str:
-    return _safe(text[:1].upper() + text[1:])
+def sentence(text: str) -> str:
+    return safe(text[:1].upper() + text[1:])
 
 
 def _first(attack: type[Attack]) -> str:
-    return _safe((inspect.getdoc(attack) or "").split("\n\n")[0].replace("\n", " "))
+    return safe((inspect.getdoc(attack) or "").split("\n\n")[0].replace("\n", " "))
 
 
 def _rest(attack: type[Attack]) -> list[str]:
@@ -105,22 +105,22 @@ def _rest(attack: type[Attack]) -> list[str]:
     lines: list[str] = []
     for text in kept:
         joined = text if text.startswith("- ") else " ".join(text.split())
-        lines += [_safe(joined), ""]
+        lines += [safe(joined), ""]
     return lines
 
 
 def _settings(attack: type[Attack]) -> list[str]:
     explained = meanings(attack)
     return [
-        f"| `{item.name}` | `{_plain(item.default)}` | {_safe(explained.get(item.name, '')).replace('|', '&#124;')} |"
+        f"| `{item.name}` | `{plain(item.default)}` | {safe(explained.get(item.name, '')).replace('|', '&#124;')} |"
         for item in fields(attack)  # type: ignore[arg-type]
     ]
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
     return str(value.value if isinstance(value, Enum) else value)
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """Escape what Markdown would read as markup: stars between words, and less-than signs."""
     return text.replace("<", "&lt;").replace("*", r"\*")

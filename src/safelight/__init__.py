@@ -60,6 +60,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a room when its first name is used: `import safelight` costs nothing."""
+    if name == "defences":
+        return import_module("safelight.defences")
     if name not in _ROOMS:
         raise AttributeError(f"module 'safelight' has no attribute {name!r}")
     return getattr(import_module(f"safelight.{_ROOMS[name]}"), name)

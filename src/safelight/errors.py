@@ -9,6 +9,7 @@ SafelightError
 ├── AccessDenied          an attack asked for more than its threat model grants
 ├── BudgetSpent           an attack asked for more queries than its budget holds
 ├── TargetFailed          the model died while it was being asked             (exit code 3)
+├── StoreFailed           the guard's database cannot be read or written      (exit code 3)
 ├── WorkersLost           worker processes die, or have other packages        (exit code 3)
 └── PolicyFailed          `report.require` found more than the policy allows  (exit code 1)
 """
@@ -73,6 +74,12 @@ class BudgetSpent(SafelightError):
 
 class TargetFailed(SafelightError):
     """The target stopped answering; what was learnt so far is kept."""
+
+    exit_code = 3
+
+
+class StoreFailed(SafelightError):
+    """The guard's database cannot be read or written; the policy says what becomes of calls meanwhile."""
 
     exit_code = 3
 

@@ -3,9 +3,10 @@
 import pytest
 
 from safelight.attacks.base import all_attacks, settings
-from safelight.attacks.configure import check, configured, meanings
+from safelight.attacks.configure import check, configured
 from safelight.attacks.inversion.losses import Loss
 from safelight.attacks.inversion.pixels import GradientInversion
+from safelight.docstrings import meanings
 from safelight.errors import InputError
 
 

@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from safelight.attacks.base import all_attacks, attack_of, observes, paragraph, settings
+from safelight.attacks.base import all_attacks, attack_of, observes, settings
 from safelight.compute.ledger import Ledger
 from safelight.compute.shadows import ShadowPool
 from safelight.controls.coins.attributes import AttributeCoins
@@ -26,6 +26,7 @@ from safelight.controls.coins.releases import LinkCoins, SinglingCoins
 from safelight.controls.coins.sets import SetCoins
 from safelight.controls.planted import planted_recipe
 from safelight.data.records import Records, Splits
+from safelight.docstrings import paragraph
 from safelight.errors import AccessDenied, BudgetSpent, InputError
 from safelight.evidence import (
     Evidence,

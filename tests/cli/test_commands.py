@@ -3,42 +3,11 @@
 import json
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.tree import DecisionTreeClassifier
 
 from safelight.cli import main
-
-SETTINGS = """
-[target]
-model = "model.joblib"
-trusted = true
-[data]
-members = "train.csv"
-nonmembers = "test.csv"
-label = "bad"
-split = "random"
-"""
-
-
-@pytest.fixture
-def project(tmp_path: Path, patients, monkeypatch) -> Path:
-    """A folder as a user has it: a model, its tables, a safelight.toml."""
-    table = patients.x.drop(columns="insurer").assign(bad=patients.y)
-    order = np.random.default_rng(0).permutation(len(table))
-    train, test = table.iloc[order[:350]], table.iloc[order[350:]]
-    train.to_csv(tmp_path / "train.csv", index=False)
-    test.to_csv(tmp_path / "test.csv", index=False)
-    read = pd.read_csv(tmp_path / "train.csv")
-    joblib.dump(
-        DecisionTreeClassifier(random_state=0).fit(read.drop(columns="bad"), read["bad"]), tmp_path / "model.joblib"
-    )
-    (tmp_path / "safelight.toml").write_text(SETTINGS)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return tmp_path
 
 
 def fails(capsys, arguments, code=2):
@@ -88,16 +57,16 @@ def test_a_misspelt_variable_is_one_sentence(project, capsys, monkeypatch):
     assert "Did you mean 'queries'?" in fails(capsys, ["audit", "--quiet"])
 
 
-def test_settings_of_an_attack_reach_the_audit_and_the_report(project, capsys):
+def test_settings_of_an_attack_reach_the_audit_and_the_report(project, settings, capsys):
     (project / "safelight.toml").write_text(
-        SETTINGS + "[attacks.A002]\nsmoothing = 1\n[attacks.M001]\nsmallest = 0.5\n"
+        settings + "[attacks.A002]\nsmoothing = 1\n[attacks.M001]\nsmallest = 0.5\n"
     )
     main(["audit", "--only", "M001", "--quiet", "--json"])
     document = json.loads(capsys.readouterr().out)
     assert document["settings"]["M001"] == {"smallest": 0.5}
-    (project / "safelight.toml").write_text(SETTINGS + "[attacks.M001]\nsmalest = 0.5\n")
+    (project / "safelight.toml").write_text(settings + "[attacks.M001]\nsmalest = 0.5\n")
     assert "Did you mean 'smallest'?" in fails(capsys, ["audit", "--quiet"])
-    (project / "safelight.toml").write_text(SETTINGS + "[attacks]\nM001 = 3\n")
+    (project / "safelight.toml").write_text(settings + "[attacks]\nM001 = 3\n")
     assert "write tables such as [attacks.V002]" in fails(capsys, ["audit", "--quiet"])
 
 
@@ -199,11 +168,11 @@ def test_a_report_is_drawn_again_without_an_attack(project, capsys):
     assert (project / "safelight-report" / "report.html").read_bytes() == page
 
 
-def test_accepted_findings_do_not_fail_until_they_expire(project):
+def test_accepted_findings_do_not_fail_until_they_expire(project, settings):
     entry = '\n[[accepted]]\ncode = "M001"\nreason = "known"\nexpires = {}\n'
-    (project / "safelight.toml").write_text(SETTINGS + entry.format("2999-01-01"))
+    (project / "safelight.toml").write_text(settings + entry.format("2999-01-01"))
     assert main(["audit", "--only", "M001", "--quiet"]) == 0
-    (project / "safelight.toml").write_text(SETTINGS + entry.format("2001-01-01"))
+    (project / "safelight.toml").write_text(settings + entry.format("2001-01-01"))
     assert main(["audit", "--only", "M001", "--quiet"]) == 1
 
 
@@ -223,8 +192,8 @@ def test_accepted_findings_do_not_fail_until_they_expire(project):
         ("[target]", "[target", "not valid TOML"),
     ],
 )
-def test_settings_that_cannot_be_used_are_one_sentence(project, capsys, old, new, message):
-    (project / "safelight.toml").write_text(SETTINGS.replace(old, new))
+def test_settings_that_cannot_be_used_are_one_sentence(project, settings, capsys, old, new, message):
+    (project / "safelight.toml").write_text(settings.replace(old, new))
     assert message in fails(capsys, ["audit", "--quiet"])
 
 
@@ -261,8 +230,8 @@ def test_resuming_needs_the_same_settings(project, capsys):
     assert main(["audit", "--only", "M001", "--quiet", "--resume"]) == 1
 
 
-def test_a_remote_address_needs_the_owners_word(project, capsys):
-    (project / "safelight.toml").write_text(SETTINGS.replace('"model.joblib"', '"https://models.example.org"'))
+def test_a_remote_address_needs_the_owners_word(project, settings, capsys):
+    (project / "safelight.toml").write_text(settings.replace('"model.joblib"', '"https://models.example.org"'))
     assert "--i-may-test-this" in fails(capsys, ["audit", "--quiet"])
 
 

@@ -12,6 +12,7 @@ from safelight.compute.engine import Engine
 from safelight.compute.ledger import Ledger, key_of
 from safelight.compute.shadows import ShadowPool, halves
 from safelight.data.records import Records
+from safelight.defences.training.smoothing import SmoothedCrossEntropy
 from safelight.errors import InputError
 from safelight.recipes.sklearn import SklearnRecipe
 from safelight.recipes.torch import TorchRecipe
@@ -137,7 +138,9 @@ def convolution(classes):
 
 
 @pytest.mark.parametrize("network", [dense, nested, Skipping])
-@pytest.mark.parametrize("settings", [{}, {"optimiser": "sgd", "rate": 0.05, "smoothing": -0.2, "decay": 1e-3}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"optimiser": "sgd", "rate": 0.05, "objective": SmoothedCrossEntropy(-0.2), "decay": 1e-3}]
+)
 def test_stacked_networks_are_those_trained_alone(digits, settings, network):
     records = digits.take(np.arange(201))
     recipe = TorchRecipe(network, Images((1, 8, 8)), **{"epochs": 4, "batch": 25, "rate": 0.02, **settings})

@@ -199,16 +199,17 @@ def test_an_attack_that_the_pages_forget_is_said():
 def test_stale_and_orphaned_pages_are_said_and_mended(tmp_path):
     from build import stale, write
 
-    pages = {"index.md": "new\n", "M001.md": "same\n"}
+    folder, pages = tmp_path / "attacks", {"index.md": "new\n", "M001.md": "same\n"}
+    folder.mkdir()
     for name, text in {"index.md": "old\n", "M001.md": "same\n", "X999.md": "gone\n"}.items():
-        (tmp_path / name).write_text(text)
-    assert stale(tmp_path, pages) == [
+        (folder / name).write_text(text)
+    assert stale(folder, pages) == [
         "docs/attacks/index.md is stale; run `python docs/build.py`.",
-        "docs/attacks/X999.md belongs to no attack; run `python docs/build.py`.",
+        "docs/attacks/X999.md belongs to no docstring; run `python docs/build.py`.",
     ]
-    write(tmp_path, pages)
-    assert stale(tmp_path, pages) == []
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["M001.md", "index.md"]
+    write(folder, pages)
+    assert stale(folder, pages) == []
+    assert sorted(path.name for path in folder.iterdir()) == ["M001.md", "index.md"]
 
 
 def test_every_attack_has_a_page_that_says_what_explain_says():

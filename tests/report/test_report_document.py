@@ -49,7 +49,7 @@ def test_the_schema_refuses_what_is_no_report(spoil: object) -> None:
 
 def test_a_finding_has_the_fixed_names() -> None:
     text = document.to_document(samples.table_leak())
-    assert text["schema_version"] == "1.2"
+    assert text["schema_version"] == "1.3"
     assert text["verdict"] == "leak"
     finding = text["findings"][0]
     fixed = "code title target status reason claim about unit adjacency runs threat measured p source seed evidence"
@@ -109,9 +109,9 @@ def test_the_same_report_is_the_same_text() -> None:
     [
         ("[1]", "it is not a JSON object"),
         ("{", "is no JSON"),
-        ("{}", "has schema_version none and this Safelight reads 1.2"),
+        ("{}", "has schema_version none and this Safelight reads 1.3"),
         ('{"schema_version": "2.0"}', "has schema_version 2.0"),
-        ('{"schema_version": "1.3"}', "cannot be read \\(KeyError: 'verdict'\\)"),
+        ('{"schema_version": "1.4"}', "cannot be read \\(KeyError: 'verdict'\\)"),
     ],
 )
 def test_what_is_no_report_gets_one_sentence(content: str, message: str, tmp_path: Path) -> None:

@@ -83,20 +83,3 @@ def sees(attack: Attack | type[Attack]) -> str:
 def settings(attack: Attack) -> dict[str, Any]:
     """Return the settings of an attack as plain values, by name."""
     return {field.name: getattr(attack, field.name) for field in fields(attack)}  # type: ignore[arg-type]
-
-
-def paragraph(attack: type[Attack], heading: str) -> str:
-    """Return the docstring's paragraph that starts with `heading` (such as "Who could do it:"), on one line."""
-    text = inspect.getdoc(attack) or ""
-    _, found, rest = text.partition(heading)
-    if not found:
-        return ""
-    lines: list[str] = []
-    for line in rest.splitlines():
-        if not line.strip() or (lines and line.split(":")[0] in _HEADINGS):
-            break
-        lines.append(line.strip())
-    return " ".join(lines).strip()
-
-
-_HEADINGS = ("What it shows", "Who could do it", "How to lower it", "Attributes")

@@ -101,7 +101,7 @@ def audit(
         no_color: plain text.
         exit_zero: exit 0 whatever is found.
     """
-    from safelight.cli.build import build, build_from_outputs, build_from_release
+    from safelight.cli.build import build, build_from_outputs, build_from_release, claim_of
     from safelight.cli.history import audited_before, remember
     from safelight.compute.engine import Engine
     from safelight.report.terminal import show
@@ -128,6 +128,7 @@ def audit(
         "policy": {"fail_on": fail_on},
         "report": {"show_records": show_records or None},
     })  # fmt: skip
+    promise = claim_of(settings)
     key = hashlib.sha256(repr((settings, seed, only, skip, deep)).encode()).hexdigest()
     _open(out, key, resume)
     if scores is not None:
@@ -147,7 +148,7 @@ def audit(
             only=_words(only), skip=_words(skip), tuned=built.tuned, seconds=budget_seconds,
             profile=Profile.DEEP if deep else Profile.FAST,
             out=out, resume=resume, engine=where, show_records=settings.report.show_records,
-            accepted=_accepted(settings), hashes=built.hashes, say=say,
+            accepted=_accepted(settings), claim=promise, base=built.base, hashes=built.hashes, say=say,
         )  # fmt: skip
     for message in sorted({str(note.message) for note in noted if note.category is UserWarning}):
         say(f"note: {message}")

@@ -20,6 +20,7 @@ from safelight.data.outputs import load_outputs
 from safelight.data.records import Records, Split, Splits
 from safelight.data.tables import Columns, load_table, read_frame
 from safelight.errors import InputError
+from safelight.measures.trade_off import DpSgd
 from safelight.recipes.base import Recipe
 from safelight.recipes.function import FunctionRecipe
 from safelight.recipes.release import ReleaseRecipe
@@ -28,6 +29,7 @@ from safelight.targets.loading import load_target
 from safelight.targets.recorded import from_outputs
 from safelight.targets.released import from_release
 from safelight.threat import Access, Knows, Observes, ThreatModel
+from safelight.verdict.dp_claim import DpClaim
 from safelight.verdict.levels import Policy
 
 
@@ -43,6 +45,7 @@ class Built:
     hashes: dict[str, str]
     tuned: tuple[Attack, ...]
     shadows: Shadows | None = None
+    base: Target | None = None
 
 
 def build(config: Config, may_test: bool = False) -> Built:
@@ -64,7 +67,8 @@ def build(config: Config, may_test: bool = False) -> Built:
         classes, inputs = columns.classes, Table(columns.inputs)
     target = _target(config, inputs, tuple(config.target.classes or classes), may_test)
     recipe = _recipe(config, inputs if isinstance(inputs, Images) else None)
-    return Built(target, splits, _threat(config), recipe, _policy(config), _hashes(config), _tuned(config))
+    base = _base(config, inputs)
+    return Built(target, splits, _threat(config), recipe, _policy(config), _hashes(config), _tuned(config), base=base)
 
 
 def build_from_outputs(config: Config, seed: int) -> Built:
@@ -124,6 +128,26 @@ def _policy(config: Config) -> Policy:
     return Policy(config.policy.fail_on, config.policy.alpha, config.policy.tolerate, config.policy.look_for)
 
 
+def claim_of(config: Config) -> DpClaim | None:
+    """Return the promise of differential privacy that the settings state, or None.
+
+    Raises:
+        InputError: a number of it cannot be.
+    """
+    stated = config.claim
+    if stated is None:
+        return None
+    mechanism = None
+    if stated.dp_sgd is not None:
+        if len(stated.dp_sgd) != 3:
+            raise InputError(
+                f"[claim] dp_sgd has {len(stated.dp_sgd)} numbers; give noise multiplier, sampling rate and steps, "
+                "such as [1.1, 0.01, 1000]."
+            )
+        mechanism = DpSgd(stated.dp_sgd[0], stated.dp_sgd[1], int(stated.dp_sgd[2]))
+    return DpClaim(stated.epsilon, stated.delta, stated.unit, stated.adjacency, mechanism, stated.records_per_person)
+
+
 def _tuned(config: Config) -> tuple[Attack, ...]:
     return tuple(configured(code, values) for code, values in config.attacks.items())
 
@@ -153,6 +177,25 @@ def _target(config: Config, inputs: Images | Table, classes: tuple[str, ...], ma
         **options,
     )
     return target if table.name is None else replace(target, name=table.name)
+
+
+def _base(config: Config, inputs: Images | Table) -> Target | None:
+    """Load the model that the target was fine-tuned from; its own classes are kept, so that others are noticed."""
+    table = config.target
+    if table.base is None:
+        return None
+    if "://" in table.base:
+        raise InputError(f"[target] base is {table.base!r}; name a file or a function, not an address.")
+    return load_target(
+        table.base,
+        trusted=table.trusted,
+        folder=config.folder,
+        inputs=inputs,
+        output=table.output,
+        factory=table.factory,
+        input_name=table.input_name,
+        output_name=table.output_name,
+    )
 
 
 def _recipe(config: Config, inputs: Images | None) -> Recipe | None:
@@ -227,8 +270,7 @@ def _known(word: str) -> Knows:
 
 
 def _hashes(config: Config) -> dict[str, str]:
-    """Return the sha256 of the model file, where there is one."""
-    path = config.folder / config.target.model
-    if "://" in config.target.model or not path.is_file():
-        return {}
-    return {"model": hashlib.sha256(path.read_bytes()).hexdigest()}
+    """Return the sha256 of the files of the model and its base model, where there are some."""
+    named = {"model": config.target.model, "base": config.target.base}
+    files = {name: config.folder / spec for name, spec in named.items() if spec is not None and "://" not in spec}
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items() if path.is_file()}

@@ -30,6 +30,7 @@ class TargetTable:
         output: what the model answers with; logits for torch and probabilities elsewhere when left out.
         classes: names of the classes, where neither model nor data say them.
         name: for the report.
+        base: the model that it was fine-tuned from, named as `model` is; it never saw members or nonmembers.
     """
 
     model: str
@@ -46,6 +47,7 @@ class TargetTable:
     output: Literal["probabilities", "logits", "labels"] | None = None
     classes: list[str] | None = None
     name: str | None = None
+    base: str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,26 @@ class PolicyTable:
 
 
 @dataclass(frozen=True)
+class ClaimTable:
+    """[claim]: a promise of differential privacy, which the audit holds against its coins.
+
+    Attributes:
+        epsilon, delta: of the promise.
+        unit: what it protects.
+        adjacency: neighbouring data sets differ by one record more, or by another value of one.
+        dp_sgd: how the model was trained, where known: noise multiplier, sampling rate and steps.
+        records_per_person: records that one person owns at most, for coins about whole people.
+    """
+
+    epsilon: float
+    delta: float
+    unit: Literal["record", "person"] = "record"
+    adjacency: Literal["add-remove", "replace"] = "add-remove"
+    dp_sgd: list[float] | None = None
+    records_per_person: int | None = None
+
+
+@dataclass(frozen=True)
 class ReportTable:
     """[report]: whether training records may be shown in it."""
 
@@ -133,6 +155,7 @@ class Config:
     recipe: RecipeTable | None = None
     threat: ThreatTable = field(default_factory=ThreatTable)
     policy: PolicyTable = field(default_factory=PolicyTable)
+    claim: ClaimTable | None = None
     report: ReportTable = field(default_factory=ReportTable)
     accepted: tuple[AcceptedEntry, ...] = ()
     attacks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -144,6 +167,7 @@ TABLES = {
     "recipe": RecipeTable,
     "threat": ThreatTable,
     "policy": PolicyTable,
+    "claim": ClaimTable,
     "report": ReportTable,
 }
 
@@ -218,9 +242,13 @@ def _value(value: Any, hint: Any, where: str) -> Any:
         if each is float and isinstance(value, (int, float)) and not isinstance(value, bool):
             return float(value)
         if get_origin(each) is list:
-            if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            kinds = (int, float) if get_args(each) == (float,) else get_args(each)
+            if isinstance(value, list) and all(isinstance(item, kinds) and item is not True for item in value):
                 return list(value)
         elif isinstance(value, each) and (each is not int or not isinstance(value, bool)):
             return value
-    names = " or ".join("a list of words" if get_origin(each) is list else each.__name__ for each in allowed)
+    names = " or ".join(_LISTS[get_args(each)[0]] if get_origin(each) is list else each.__name__ for each in allowed)
     raise InputError(f"{where} is {value!r}; it must be {names}.")
+
+
+_LISTS = {str: "a list of words", float: "a list of numbers"}

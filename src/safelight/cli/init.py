@@ -42,6 +42,11 @@ alpha = 0.01                     # chance of any false alarm in the whole audit
 tolerate = 0.0
 look_for = 0.75                  # "no leak found" must have been able to see an attack right on this share of secrets
 
+# [claim]                        # a promise of differential privacy, to hold against the coins
+# epsilon = 8
+# delta = 1e-5
+# dp_sgd = [1.1, 0.01, 1000]     # where known: noise multiplier, sampling rate, steps
+
 # [[accepted]]
 # code = "V005"
 # reason = "the classes are public"

@@ -175,7 +175,7 @@ def promise(epsilon: float, tests: Sequence[Tested]) -> str:
         axes.set_yticks(range(len(rows)), [f"{test.code}, {test.unit}" for test in rows])
         axes.set_ylim(len(rows) - 0.4, -1.1)
         axes.set_xlim(0, end)
-        axes.set_xlabel("epsilon\ndark: at least; light: could have been seen")
+        axes.set_xlabel("epsilon\nnarrow: measured at least; pale: could have been seen")
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
 

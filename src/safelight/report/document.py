@@ -18,12 +18,14 @@ from safelight.data.gate import GateResult
 from safelight.errors import InputError
 from safelight.evidence import Role
 from safelight.measures.base import Measurement
-from safelight.report.model import AtRisk, Curve, Growth, Likeness, Report, Roc, Rung, Skipped
+from safelight.measures.trade_off import DpSgd
+from safelight.report.model import AtRisk, Curve, Growth, Likeness, Remedy, Report, Roc, Rung, Skipped
 from safelight.report.pictures import read_pictures
 from safelight.threat import Access, Knows, Observes, ThreatModel
+from safelight.verdict.dp_claim import Answer, DpAnswer, DpClaim, Tested
 from safelight.verdict.finding import Finding, Status, Verdict
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 """Grows in its second number when something is added, in its first when something is renamed or taken away."""
 
 
@@ -104,6 +106,8 @@ def _report(document: Mapping[str, Any], folder: Path) -> Report:
             code: {name: tuple(Measurement(**item) for item in row) for name, row in rows.items()}
             for code, rows in document["rows"].items()
         },
+        "promise": _promise(document.get("promise")),
+        "remedies": tuple(Remedy(**item) for item in document.get("remedies", ())),
     }
     return Report(**facts, pictures=read_pictures(folder))
 
@@ -117,6 +121,20 @@ def _finding(item: Mapping[str, Any]) -> Finding:
             "measured": tuple(Measurement(**number) for number in item["measured"]),
             "evidence": {Role(role): sha256 for role, sha256 in item["evidence"].items()},
         }
+    )
+
+
+def _promise(item: Mapping[str, Any] | None) -> DpAnswer | None:
+    if item is None:
+        return None
+    stated = item["claim"]
+    mechanism = None if stated["mechanism"] is None else DpSgd(**stated["mechanism"])
+    return DpAnswer(
+        DpClaim(**{**stated, "mechanism": mechanism}),
+        Answer(item["answer"]),
+        tuple(Tested(**test) for test in item["tests"]),
+        item["level"],
+        tuple(item["assumed"]),
     )
 
 

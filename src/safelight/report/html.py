@@ -10,9 +10,23 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from safelight.measures.base import Measurement
-from safelight.report import captions, charts, checks, claims, document, numbers, pictures, plain, vocabulary, words
+from safelight.report import (
+    captions,
+    charts,
+    checks,
+    claims,
+    document,
+    groups,
+    numbers,
+    pictures,
+    plain,
+    promise,
+    remedies,
+    vocabulary,
+    words,
+)
 from safelight.report.model import Report
-from safelight.verdict.finding import Finding, Status
+from safelight.verdict.finding import Finding, Status, Verdict
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -35,11 +49,12 @@ def page(report: Report) -> str:
     """Return the whole page: the same text for the same report."""
     from markupsafe import Markup
 
-    drawn = drawings(report)
+    drawn, promised = drawings(report), promise_drawing(report)
     text, left_out = _embedded(report)
-    room = _LIMIT - sum(len(item.svg) for item in drawn) - int(1.2 * len(text)) - 120_000
+    room = _LIMIT - sum(len(item.svg) for item in (*drawn, *promised)) - int(1.2 * len(text)) - 120_000
     measured = {item.name for finding in report.findings for item in finding.measured}
     measured |= {item.name for rows in report.rows.values() for row in rows.values() for item in row}
+    measured |= {"epsilon"} if promised else set()
     return (
         environment()
         .get_template("page.html")
@@ -51,6 +66,9 @@ def page(report: Report) -> str:
             shape=vocabulary.SHAPES[report.verdict],
             cards=words.cards(report),
             pictures=picture_groups(report, room),
+            promised=promised,
+            promise_meaning=promise.meaning(report),
+            promise_tests=promise.tests(report),
             drawings=drawn,
             tables=_tables(report),
             findings=[finding_view(item, report) for item in report.findings],
@@ -62,6 +80,9 @@ def page(report: Report) -> str:
             risk_title="People at risk" if _about_people(report) else "Records at risk",
             structure=[(vocabulary.RISKS[item.risk], item) for item in report.structure],
             structure_sentence=captions.structure(report),
+            remedies=[remedies.row(item) for item in report.remedies],
+            remedies_title=remedies.TITLE,
+            remedies_opening=remedies.opening(report),
             untested=words.not_tested(report),
             tested=plain.sentence(words.tested(report)),
             ladder=_ladder(report),
@@ -114,6 +135,17 @@ def drawings(report: Report) -> list[Drawing]:
         svg = charts.curve(curve, budget, number)
         made.append(Drawing(f"{curve.code}: leak against queries", Markup(svg), captions.curve(curve, finding)))
     return made
+
+
+def promise_drawing(report: Report) -> list[Drawing]:
+    """Return the promise beside what was seen, as one drawing; none without a promise, no picture without a test."""
+    from markupsafe import Markup
+
+    if report.promise is None:
+        return []
+    tests = [] if report.verdict is Verdict.BROKEN else [item for item in report.promise.tests if not item.why_not]
+    svg = charts.promise(report.promise.claim.epsilon, tests) if tests else ""
+    return [Drawing(promise.TITLE, Markup(svg), promise.sentence(report))]
 
 
 def picture_groups(report: Report, room: int) -> list[dict[str, Any]]:
@@ -196,7 +228,7 @@ def _tables(report: Report) -> list[dict[str, Any]]:
                 "title": titles.get(code, ""),
                 "columns": columns,
                 "rows": cells,
-                "sentence": captions.rows(rows),
+                "sentence": captions.rows(rows) or groups.sentence(code, rows),
             }
         )
     return tables

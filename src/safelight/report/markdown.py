@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from safelight.report import captions, claims, numbers, plain, vocabulary, words
+from safelight.report import captions, claims, groups, numbers, plain, promise, remedies, vocabulary, words
 from safelight.report.model import Report
 
 
@@ -24,6 +24,21 @@ def markdown(report: Report) -> str:
         lines += ["| Status | Attack | In | What was looked for | Result |", "| --- | --- | --- | --- | --- |"]
         lines += [_row(report, number) for number in range(len(report.findings))]
         lines.append("")
+    if report.promise is not None:
+        lines += [
+            f"## {promise.TITLE}",
+            "",
+            f"**{_escaped(promise.sentence(report))}** {_escaped(promise.meaning(report))}",
+            "",
+        ]
+        lines += [f"- {_escaped(text)}" for text in promise.tests(report)]
+        lines += [""] if report.promise.tests else []
+    if report.remedies:
+        lines += [f"## {remedies.TITLE}", "", _escaped(remedies.opening(report)), ""]
+        lines += [f"- {_escaped('; '.join(filter(None, remedies.row(item))))}" for item in report.remedies]
+        lines.append("")
+    if exposed := groups.lines(report):
+        lines += ["## Which groups are more exposed", "", *(f"- {_escaped(text)}" for text in exposed), ""]
     if report.structure:
         lines += ["## What the file itself holds", "", _escaped(captions.structure(report)), ""]
         lines += [f"- {vocabulary.RISKS[item.risk]}: {_escaped(item.sentence)}" for item in report.structure]

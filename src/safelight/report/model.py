@@ -24,6 +24,38 @@ from safelight.verdict.finding import Finding, Status, Verdict
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from safelight.verdict.dp_claim import DpAnswer
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What one defence did to one claim, on the same coins as the model without it.
+
+    Attributes:
+        defence: with its settings.
+        claim: such as "membership".
+        code: of the best attack on it; "" where its door leaves none.
+        right, guesses: of that attack.
+        right_before, guesses_before: of the best attack without the defence.
+        effect: "helps", "makes it worse", "no difference seen" or "not compared": as the interval of the change says.
+        accuracy, accuracy_before: on held-out records; R squared for a regressor.
+        training: how many times as long a training takes; None where it was not timed.
+        guarantee: what differential privacy promises, or "".
+    """
+
+    defence: str
+    claim: str
+    code: str
+    right: int
+    guesses: int
+    right_before: int
+    guesses_before: int
+    effect: str
+    accuracy: float | None
+    accuracy_before: float | None
+    training: float | None
+    guarantee: str = ""
+
 
 @dataclass(frozen=True)
 class Rung:
@@ -179,6 +211,9 @@ class Report:
         seed: of the audit.
         gate: the blind gate's result; None without nonmembers.
         ladder, curves, rocs, at_risk, pictures, likeness, skipped: see there.
+        promise: a promise of differential privacy held against the coins of the findings; None where its owner states
+            none. It changes no finding and no verdict.
+        remedies: what defences did, where some were tried (`safelight defend`); they change no finding and no verdict.
         structure: what the model's file itself holds; counted, so that it changes no finding and no verdict.
         references: what each number of reference models found on held-out targets; the audit took the last that paid.
         rows: per attack code, rows to show side by side (such as members, nonmembers, imputation) with their numbers.
@@ -219,6 +254,8 @@ class Report:
     broken: str = ""
     incomplete: str = ""
     show_records: bool = False
+    promise: DpAnswer | None = None
+    remedies: tuple[Remedy, ...] = ()
 
     def __post_init__(self) -> None:
         statuses = {finding.status for finding in self.findings}

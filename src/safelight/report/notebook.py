@@ -13,7 +13,7 @@ LIMIT = 60 * 1024
 
 def fragment(report: Report) -> str:
     """Return HTML of less than 60 KiB: verdict, cards, findings, then as many charts and pictures as fit."""
-    drawn = html.drawings(report)
+    drawn = [*html.promise_drawing(report), *html.drawings(report)]
     shown: list[html.Drawing] = []
     text = _render(report, shown, [], len(drawn))
     for item in drawn:

@@ -6,7 +6,7 @@ import textwrap
 from pathlib import Path
 from typing import IO
 
-from safelight.report import numbers, plain, vocabulary, words
+from safelight.report import groups, numbers, plain, promise, vocabulary, words
 from safelight.report.model import Report
 from safelight.verdict.finding import Finding, Status, Verdict
 
@@ -41,6 +41,11 @@ def _rows(report: Report, path: Path | None) -> list[tuple[str, str]]:
     rows = [(label, f"{opening.headline} {opening.sentence}".strip())]
     rows += [("Sure", opening.confidence), ("First", opening.step)]
     rows += [("Worst" if not number else "", _brief(item)) for number, item in enumerate(worst(report))]
+    if report.promise is not None:
+        rows.append(("Promise", promise.sentence(report)))
+    told = groups.lines(report) if any(groups.exposed(item) for item in report.rows.values()) else []
+    if told:
+        rows.append(("Groups", next(line for line in told if "More exposed" in line)))
     risks = [item.sentence for item in report.structure if item.risk]
     if risks:
         rows.append(("File", f"{plain.several(len(risks), 'risk')} in what the file itself holds. {risks[0]}"))

@@ -59,6 +59,11 @@ _MEASURES = {
         Kind.NUMBER,
         "how often the attack ranks the right one of a pair higher: 0.5 is luck, 1 is always.",
     ),
+    "beyond_rest": Term(
+        "above the rest",
+        Kind.NUMBER,
+        "the same number of a group, less that of all other groups together: above 0 the group is more exposed.",
+    ),
     "rank1": Term(
         "recognised pictures",
         Kind.RATE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from safelight.recipes.base import Recipe
 from safelight.recipes.sklearn import SklearnRecipe
 from safelight.report.model import Report, Rung
 from safelight.runner.assemble import Judged, assemble
+from safelight.runner.base_model import unfit
 from safelight.runner.coin_runs import REFUSALS, CoinRunner, Pool, groups, null_rungs
 from safelight.runner.given import Given
 from safelight.runner.kinds.base import Claim
@@ -31,6 +33,7 @@ from safelight.runner.session import Profile, Session, with_public
 from safelight.targets.base import Images, Shadows, Target
 from safelight.targets.sklearn import SklearnModel
 from safelight.threat import Observes, ThreatModel
+from safelight.verdict.dp_claim import DpClaim, check_claim
 from safelight.verdict.levels import Policy
 from safelight.verdict.outcome import of_coins
 from safelight.verdict.rebuilt import rebuilt_errors
@@ -59,6 +62,8 @@ def audit(
     engine: Engine | None = None,
     show_records: bool = False,
     accepted: Mapping[str, str] | None = None,
+    claim: DpClaim | None = None,
+    base: Target | None = None,
     hashes: Mapping[str, str] | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Report:
@@ -83,13 +88,21 @@ def audit(
         engine: where reference models are trained, and runs done; this process when left out. It changes no result.
         show_records: whether training records may be shown in the report.
         accepted: code -> reason, for findings that the owner accepts.
+        claim: a promise of differential privacy, to hold against the coins; the report shows how it stands. Its level
+            is `policy.alpha`, apart from that of the findings; it changes no finding and no verdict.
+        base: what the target was fine-tuned from, never trained on members or nonmembers: an attacker who knows
+            the recipe has it, and takes its answers as a reference (M002).
         hashes: sha256 of model and data files by name, for the report.
         say: called with one line of progress.
 
     Raises:
         InputError, BadAnswer: the data, the model's answers or the engine cannot be used.
         WorkersLost: the engine's workers die again and again, or have other packages.
+        MissingExtra: the promise names a training by DP-SGD, and dp-accounting is not installed.
     """
+    if claim is not None and claim.mechanism is not None:
+        claim.mechanism.epsilon(max(claim.delta, 1e-12))  # what is missing shows before any work
+    target, base = _based(target, base)
     engine = engine or Engine()
     trained, ledger = recipe_of(recipe, target), _ledger(out, say)
     engine.open(trained)
@@ -111,6 +124,7 @@ def audit(
         ledger,
         say,
         engine=engine,
+        base=base,
     )
     _check_labels(session)
     gate = _gate(session)
@@ -127,19 +141,20 @@ def audit(
         rungs += _coins(session, plan, CoinRunner(session, coins, claims, seconds), judged)
     given = Given(session, plan.level, held_out.chances)
     incomplete = ""
-    for claim in plan.tested:
-        if claim.kind is None:
+    for tested in plan.tested:
+        if tested.kind is None:
             continue
         try:
-            rungs += _given(given, claim, plan, judged)
+            rungs += _given(given, tested, plan, judged)
         except TargetFailed as failure:
             incomplete = str(failure)
-            judged[claim.name].why_not = f"the target failed: {failure}"
+            judged[tested.name].why_not = f"the target failed: {failure}"
     report = assemble(session, plan, gate, given, list(judged.values()), rungs, held_out.steps, incomplete)
     return replace(
         report,
         findings=tuple(replace(item, accepted=(accepted or {}).get(item.code, "")) for item in report.findings),
         hashes={**(hashes or {}), **report.hashes},
+        promise=None if claim is None else check_claim(claim, report.findings, session.policy.alpha),
     )
 
 
@@ -189,6 +204,18 @@ def _given(given: Given, claim: Claim, plan: Plan, judged: dict[str, Judged]) ->
     entry.outcome = outcome
     never = given.outcome(claim, Role.NEVER_SAW)
     return [] if never is None else [Rung(Role.NEVER_SAW.value, claim.attack.code, 0, 0, 2, never.p, None)]
+
+
+def _based(target: Target, base: Target | None) -> tuple[Target, Target | None]:
+    """Return the target, described with its base model, and the base model where it can serve; warn where not."""
+    if base is None:
+        return target, None
+    reason = unfit(base, target)
+    if reason:
+        warnings.warn(f"The base model {base.name} is not used as a reference: {reason}.", stacklevel=3)
+    with_base = f"fine-tuned from {base.name}" + (" (not used as a reference)" if reason else "")
+    described = ", ".join(part for part in (target.description, with_base) if part)
+    return replace(target, description=described), None if reason else base
 
 
 def _through_its_door(threat: ThreatModel, target: Target) -> ThreatModel:

@@ -11,10 +11,11 @@ from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
-from safelight.attacks.base import paragraph, settings
+from safelight.attacks.base import settings
 from safelight.attacks.disclosure.structure import check_structure
 from safelight.data.gate import GateResult
 from safelight.data.records import Records
+from safelight.docstrings import paragraph
 from safelight.evidence import Role
 from safelight.measures.base import Measurement
 from safelight.measures.roc import roc_points

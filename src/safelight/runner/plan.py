@@ -108,7 +108,8 @@ def _misfit(session: Session, attack: Attack) -> str:
         return "it needs public data, and " + (
             "none was named" if Knows.PUBLIC in session.threat.knows else "the threat model grants none"
         )
-    if Knows.RECIPE in attack.knows and side.shadows is None:
+    based = side.base is not None and getattr(attack, "based", False)
+    if Knows.RECIPE in attack.knows and side.shadows is None and not based:
         return "it trains reference models, and " + (
             "there is no recipe" if session.recipe is None else "the threat model does not grant the recipe"
         )

@@ -68,6 +68,7 @@ class Session:
     say: Callable[[str], None]
     started: float = field(default_factory=time.monotonic)
     engine: Engine = field(default_factory=Engine)
+    base: Target | None = None
 
     def left(self) -> float:
         """Return how many seconds of the time budget are left; infinite without one."""
@@ -88,7 +89,9 @@ class Session:
         shadows = self.shadows
         if planted is not None and shadows is not None:
             shadows = ShadowPool(planted, self.seed, self.ledger)
-        return Side(public, shadows if Knows.RECIPE in self.threat.knows else None)
+        if Knows.RECIPE not in self.threat.knows:
+            return Side(public)
+        return Side(public, shadows, None if self.base is None else self.base.model)
 
     def planted(self, attack: Attack) -> Recipe:
         """Return how a model is made that leaks what this attack looks for, of the target's own kind."""

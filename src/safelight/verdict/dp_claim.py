@@ -92,12 +92,14 @@ class DpAnswer:
     """The answer with every test behind it.
 
     Attributes:
+        claim: the promise that was tested.
         answer: see `Answer`.
         tests: one a finding that rests on coins.
         level: of one test; all tests together have `alpha`.
         assumed: what the owner did not say and was taken for granted.
     """
 
+    claim: DpClaim
     answer: Answer
     tests: tuple[Tested, ...]
     level: float
@@ -105,7 +107,13 @@ class DpAnswer:
 
     @property
     def reach(self) -> float:
+        """The largest epsilon that could have been refuted: what every guess right would have shown."""
         return max((test.reach for test in self.tests if not test.why_not), default=0.0)
+
+    @property
+    def bound(self) -> float:
+        """The largest epsilon that was refuted; 0 where none was."""
+        return max((test.bound for test in self.tests if not test.why_not), default=0.0)
 
 
 def check_claim(claim: DpClaim, findings: Sequence[Finding], alpha: float = 0.05) -> DpAnswer:
@@ -126,7 +134,7 @@ def check_claim(claim: DpClaim, findings: Sequence[Finding], alpha: float = 0.05
     answer = Answer.STANDS if possible else Answer.UNKNOWN
     if any(test.refuted for test in tests):
         answer = Answer.REFUTED
-    return DpAnswer(answer, tests, level, tuple(assumed))
+    return DpAnswer(claim, answer, tests, level, tuple(assumed))
 
 
 def finding_of_canaries(evidence: Evidence) -> Finding:

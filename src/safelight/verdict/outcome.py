@@ -15,6 +15,7 @@ from safelight.controls.coins.base import Guesses
 from safelight.controls.matcher import own_rank
 from safelight.evidence import Evidence
 from safelight.measures.base import Measurement
+from safelight.measures.beyond_rest import beyond_rest
 from safelight.measures.binomial import binomial_p, clopper_pearson
 from safelight.measures.bootstrap import percentile_interval, units_of
 from safelight.measures.difference import mean_difference
@@ -128,29 +129,55 @@ def of_tail(scores: Array, member: Array, level: float, rng: Generator, person: 
 
 
 def of_groups(
-    scores: Array, member: Array, group: Array, level: float, rng: Generator, least: int = 20
-) -> dict[str, tuple[Measurement, ...]]:
-    """Return AUC and TPR at 1 % FPR within each group of the population, by its name.
+    scores: Array, member: Array, group: Array, level: float, rng: Generator, person: Array | None = None,
+    least: int = 20,
+) -> dict[str, tuple[Measurement, ...]]:  # fmt: skip
+    """Return AUC and TPR at 1 % FPR within each group of the population, by its name, and how far its AUC is above that
+    of all others together.
 
-    Intervals have confidence 1 - level / groups, so that they hold for all groups together. A group with fewer than
-    `least` members or nonmembers has no numbers.
+    Intervals have confidence 1 - level / groups, so that they hold for all groups together; with `person` (n,) they go
+    by whole people. A group with fewer than `least` members or nonmembers has no numbers.
     """
     names = np.unique(group)
     confidence = 1 - level / len(names)
     rows: dict[str, tuple[Measurement, ...]] = {}
+
+    def within(chosen: Array) -> Measurement:
+        inside, outside = member & chosen, ~member & chosen
+        if min(inside.sum(), outside.sum()) < least:
+            return Measurement("auc", None, control=0.5)
+        low, high = auc_interval(
+            scores[inside], scores[outside], rng, _at(person, inside), _at(person, outside), confidence=confidence
+        )
+        return Measurement("auc", auc(scores[inside], scores[outside]), low, high, control=0.5)
+
     for name in names:
-        inside, outside = scores[member & (group == name)], scores[~member & (group == name)]
-        if min(len(inside), len(outside)) < least:
-            rows[str(name)] = (Measurement("auc", None, control=0.5),)
+        mine = group == name
+        own = within(mine)
+        if own.value is None:
+            rows[str(name)] = (own, *_beside(own, None, len(names)))
             continue
-        low, high = auc_interval(inside, outside, rng, confidence=confidence)
-        rate = tpr_at_fpr(inside, outside, LOOK_FOR_FPR, rng, confidence=confidence)
-        rows[str(name)] = (Measurement("auc", auc(inside, outside), low, high, control=0.5), rate.measurement)
+        inside, outside = member & mine, ~member & mine
+        rate = tpr_at_fpr(
+            scores[inside], scores[outside], LOOK_FOR_FPR, rng, _at(person, inside), _at(person, outside),
+            confidence=confidence,
+        )  # fmt: skip
+        rows[str(name)] = (own, rate.measurement, *_beside(own, within(~mine), len(names)))
     return rows
 
 
+def _at(person: Array | None, chosen: Array) -> Array | None:
+    return None if person is None else person[chosen]
+
+
+def _beside(own: Measurement, rest: Measurement | None, groups: int) -> tuple[Measurement, ...]:
+    """Return how far a group is above the rest; nothing where there is no rest."""
+    return () if groups < 2 else (beyond_rest(own, rest or Measurement(own.name, None)),)
+
+
 def of_coin_groups(runs: Sequence[Evidence], level: float, least: int = 20) -> dict[str, tuple[Measurement, ...]]:
-    """Return the share of right guesses within each group of units, all of them guessed; empty without groups.
+    """Return the share of right guesses within each group of units, all of them guessed, and how far it is above that
+    of all others together; empty without groups.
 
     Intervals have confidence 1 - level / groups, so that they hold for all groups together. A group with fewer than
     `least` coins has no numbers.
@@ -161,14 +188,19 @@ def of_coin_groups(runs: Sequence[Evidence], level: float, least: int = 20) -> d
     right = np.concatenate([np.asarray(belief).argmax(axis=1) == secret for belief, secret, _ in kept])
     group = np.concatenate([names for _, _, names in kept])
     names = np.unique(group)
+
+    def within(chosen: Array) -> Measurement:
+        mine = right[chosen]
+        if len(mine) < least:
+            return Measurement("success", None, control=1 / runs[0].k)
+        low, high = clopper_pearson(int(mine.sum()), len(mine), 1 - level / len(names))
+        return Measurement("success", float(mine.mean()), low, high, control=1 / runs[0].k)
+
     rows: dict[str, tuple[Measurement, ...]] = {}
     for name in names:
-        mine = right[group == name]
-        value: Measurement = Measurement("success", None, control=1 / runs[0].k)
-        if len(mine) >= least:
-            low, high = clopper_pearson(int(mine.sum()), len(mine), 1 - level / len(names))
-            value = Measurement("success", float(mine.mean()), low, high, control=1 / runs[0].k)
-        rows[str(name)] = (value, Measurement("coins", len(mine)))
+        own = within(group == name)
+        count = Measurement("coins", int((group == name).sum()))
+        rows[str(name)] = (own, count, *_beside(own, within(group != name), len(names)))
     return rows
 
 

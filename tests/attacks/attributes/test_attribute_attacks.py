@@ -12,8 +12,9 @@ from safelight.attacks.attributes.csmia import Csmia
 from safelight.attacks.attributes.fredrikson import Fredrikson
 from safelight.attacks.attributes.lomia import Lomia
 from safelight.attacks.attributes.tree import TreeCounts
-from safelight.attacks.base import all_attacks, paragraph, settings
+from safelight.attacks.base import all_attacks, settings
 from safelight.data.records import concat
+from safelight.docstrings import paragraph
 from safelight.errors import AccessDenied, BudgetSpent
 from safelight.recipes.sklearn import SklearnRecipe
 from safelight.targets.base import Images, Side, Table

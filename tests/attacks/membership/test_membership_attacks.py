@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neural_network import MLPClassifier
 from sklearn.tree import DecisionTreeRegressor
 
-from safelight.attacks.base import all_attacks, paragraph, settings
+from safelight.attacks.base import all_attacks, settings
 from safelight.attacks.membership.bavaria import Bavaria
 from safelight.attacks.membership.lira import Lira
 from safelight.attacks.membership.loss import LossThreshold
@@ -20,6 +20,7 @@ from safelight.attacks.membership.quantile import QuantileRegression
 from safelight.attacks.membership.rmia import Rmia
 from safelight.compute.shadows import ShadowPool
 from safelight.data.records import Records, concat
+from safelight.docstrings import paragraph
 from safelight.errors import AccessDenied, BudgetSpent
 from safelight.evidence import WhoWasIn
 from safelight.recipes.sklearn import SklearnRecipe

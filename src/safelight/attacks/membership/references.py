@@ -32,7 +32,9 @@ class References:
     asked: int
 
 
-def references(view: View, question: Records, count: int, asked: Records | None = None) -> References:
+def references(
+    view: View, question: Records, count: int, asked: Records | None = None, based: bool = False
+) -> References:
     """Train shadow models on halves of the records in question together with the public ones.
 
     Half of the shadows are trained on any record, the other half never saw it. Every attack that asks for the same
@@ -40,24 +42,39 @@ def references(view: View, question: Records, count: int, asked: Records | None 
 
     Args:
         asked: what the shadows answer, where that is not what they learn from; `answers` is then about it.
+        based: whether the model that the target was fine-tuned from is one more that never saw a record, where the
+            attacker has it; it can then stand alone.
 
     Raises:
         AccessDenied: the attacker has no models of its own and no way to train some.
         InputError: fewer than 2 models, a class with fewer than two records, or every record trained on by every model.
     """
-    if view.side.shadows is None:
+    base = view.side.base if based else None
+    if view.side.shadows is None and base is None:
         raise AccessDenied(
             'This attack needs a way to train reference models; grant knows = ["recipe"], and give a recipe.'
         )
     if count < 2:
         raise InputError(f"references is {count}; use at least 2, so that each record is out for one.")
     records = held(question, view.side.public, len(view.classes))
-    answers, inside = view.side.shadows.answers(records, count, asked)
+    answers, inside = _of_base(base, records if asked is None else asked, records)
+    if view.side.shadows is not None:
+        trained, halves = view.side.shadows.answers(records, count, asked)
+        answers = trained if base is None else np.concatenate([trained, answers])
+        inside = halves if base is None else np.concatenate([halves, inside])
     if inside.all():
         raise InputError(
             f"All {len(inside)} reference models were trained on all {len(records)} records; they must be without some."
         )
     return References(view.shortened(answers) if view.classes else answers, inside, records, len(question))
+
+
+def _of_base(base: Model | None, asked: Records, records: Records) -> tuple[Array, Array]:
+    """Return what the base model answers (1, m, ...), and that it was trained on none of the records (1, n)."""
+    if base is None:
+        return np.empty(0), np.empty(0, dtype=bool)
+    answers = base.scores(asked.x) if base.classes else base.labels(asked.x)
+    return np.asarray(answers, dtype=float)[None], np.zeros((1, len(records)), dtype=bool)
 
 
 @dataclass(frozen=True)

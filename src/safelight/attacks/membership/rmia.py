@@ -14,7 +14,7 @@ from safelight.attacks.confidence import confidence
 from safelight.attacks.membership.ask import affordable, beliefs
 from safelight.attacks.membership.references import known_public, mean_where, references, too_few_public
 from safelight.data.records import concat
-from safelight.errors import AccessDenied, BudgetSpent
+from safelight.errors import AccessDenied, BudgetSpent, InputError
 from safelight.evidence import Scores, WhoWasIn
 from safelight.targets.base import Model, Side, View
 from safelight.threat import Access, Knows
@@ -37,6 +37,10 @@ class Rmia:
     score is therefore (count of z + expit(log ratio_x)) / (number of z + 1): the second term is below one count, so
     that it only orders records of equal share, by their own ratio.
 
+    Where the owner names the model that the target was fine-tuned from, it is one more reference that never saw the
+    records, and alone it is enough: no recipe and no training is needed then. It must not have seen them, nor the
+    nonmembers; that is the owner's word.
+
     The public records must not be among the records in question. Reference answers are shortened and rounded like the
     target's. For regression, p is exp(-(y - f(x))^2 / (2 s^2)), with s^2 the references' mean squared error on z: that
     is ours, not the paper's. A budget too small for n records and z gives a quarter of it to z; records beyond it get
@@ -57,6 +61,7 @@ class Rmia:
     answers: ClassVar[type] = WhoWasIn
     source: ClassVar[str] = "Zarifzadeh et al. 2024, ICML, arXiv:2312.03262 (RMIA)"
     deep: ClassVar[bool] = False
+    based: ClassVar[bool] = True
 
     references: int = 16
     population: int = 1000
@@ -76,7 +81,12 @@ class Rmia:
                 "This attack needs public records of classes that the target knows; name public data, and grant "
                 'knows = ["public", "recipe"].'
             )
-        others = references(view, question.records, self.references)
+        others = references(view, question.records, self.references, based=True)
+        if self.online and not others.inside.any():
+            raise InputError(
+                "online needs reference models trained on the records, and there is the base model alone; "
+                "leave online off, or give a recipe."
+            )
         z_rows, x_rows = self._share(view, len(question.records), len(public), rng)
         x, z = question.records.take(x_rows), public.take(z_rows)
         both, columns = concat([x, z]), np.concatenate([x_rows, others.asked + z_rows])

@@ -42,7 +42,7 @@ class Membership:
         rng = given.session.rng("measure", claim.name, role)
         person = records.person if records.is_table else None
         if role is Role.TARGET and records.group is not None:
-            given.rows[claim.name] = of_groups(scores, member, records.group, given.level, rng)
+            given.rows[claim.name] = of_groups(scores, member, records.group, given.level, rng, person)
         judge = of_tail if getattr(claim.attack, "tail", False) else of_membership
         return judge(scores, member, given.level, rng, person, resamples(role))
 

@@ -1,0 +1,1 @@
+"""Compression: smaller models, and what they still tell."""

@@ -1,0 +1,1 @@
+"""Federated: the records stay where they are, and what the server still sees of them."""

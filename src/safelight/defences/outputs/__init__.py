@@ -1,0 +1,1 @@
+"""On outputs: what an answer still holds."""

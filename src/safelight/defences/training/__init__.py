@@ -1,0 +1,1 @@
+"""In training: what is learnt, and from what."""

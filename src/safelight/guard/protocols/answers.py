@@ -1,0 +1,125 @@
+"""What is left of an answer: scores are hardened, labels pass, and what is neither is not understood."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy import ndarray as Array
+
+from safelight.defences.outputs.base import OnOutputs
+from safelight.guard.protocols.base import NotUnderstood
+from safelight.threat import Access
+
+CLOSE = 5e-3  # a row of scores in half precision sums to 1 within this
+LONGEST = 200  # characters of a label
+_FRACTION = re.compile(r"\d[.,:]\d|\d[eE]-\d")
+
+
+def hardened(values: Array, key: Array, defence: OnOutputs) -> Array:
+    """Return what is left of one output about n records.
+
+    Rows (n, k) in [0, 1] that sum to 1 are scores and go through `defence.harden`. Whole numbers and words (n,) or
+    (n, 1) are labels and pass. Other numbers (n,) or (n, 1) are predictions of a regressor: `defence.answers`, or not
+    understood where only labels may leave. Anything else, embeddings and logits among it, is not understood.
+
+    Raises:
+        NotUnderstood: it is none of these, or not about n records.
+    """
+    n = len(key)
+    if values.ndim == 0 or len(values) != n:
+        raise NotUnderstood(f"it answers {len(values) if values.ndim else 'no'} records, and {n} were asked about")
+    single = values.ndim == 1 or (values.ndim == 2 and values.shape[1] == 1)
+    kind = values.dtype.kind
+    if kind in "OU":
+        if not single or not all(_is_label(value) for value in values.reshape(-1)):
+            raise NotUnderstood("its words are no labels")
+        return values
+    if kind not in "biuf" or not np.isfinite(values).all():
+        raise NotUnderstood("it holds something else than finite numbers and labels")
+    if single:
+        if kind != "f" or (values == np.rint(values)).all():
+            return values
+        if defence.access < Access.SCORES:
+            raise NotUnderstood("it is a real number, which no label stands for")
+        return defence.answers(values.reshape(-1).astype(np.float64), key).reshape(values.shape)
+    scores = values.astype(np.float64)
+    if not are_scores(scores):
+        raise NotUnderstood(f"its numbers of shape {values.shape} are no scores")
+    return defence.harden(scores, key)
+
+
+def are_scores(values: Array) -> bool:
+    """Whether the rows of (n, k) lie in [0, 1] and sum to 1."""
+    if values.ndim != 2 or values.shape[1] < 2:
+        return False
+    return bool(
+        values.min(initial=0.0) >= -1e-6
+        and values.max(initial=1.0) <= 1 + 1e-6
+        and np.abs(values.sum(axis=1) - 1).max(initial=0.0) <= CLOSE
+    )
+
+
+def predictions(found: Any, key: Array, defence: OnOutputs, names: Sequence[str]) -> Any:
+    """Return what is left of "predictions": a list about n records, a list of n rows by name, or columns by name."""
+    if isinstance(found, list):
+        if found and all(isinstance(row, dict) for row in found):
+            if any(row.keys() != found[0].keys() for row in found):
+                raise NotUnderstood("its rows have different names")
+            columns = by_name({name: [row[name] for row in found] for name in found[0]}, key, defence, names)
+            return [dict(zip(columns, row)) for row in zip(*columns.values())]
+        return plain(found, key, defence)
+    if isinstance(found, dict):
+        return by_name(found, key, defence, names)
+    raise NotUnderstood("its predictions are neither a list nor a table")
+
+
+def by_name(columns: Mapping[str, Any], key: Array, defence: OnOutputs, names: Sequence[str]) -> dict[str, list[Any]]:
+    """Return what is left of columns by name. Columns of real numbers that sum to 1 in each row are scores together."""
+    kept = {name: array(values) for name, values in columns.items() if not names or name in names}
+    if not kept:
+        raise NotUnderstood("it holds none of the outputs that may leave")
+    real = [name for name, values in kept.items() if values.dtype.kind == "f" and values.shape == (len(key),)]
+    broken = [name for name in real if not (kept[name] == np.rint(kept[name])).all()]
+    left: dict[str, list[Any]] = {}
+    for together in (real, broken):
+        if len(together) > 1 and are_scores(np.stack([kept[name] for name in together], axis=1)):
+            scores = defence.harden(np.stack([kept[name] for name in together], axis=1), key)
+            left = {name: scores[:, place].tolist() for place, name in enumerate(together)}
+            break
+    else:
+        if len(broken) > 1:
+            raise NotUnderstood(f"its {len(broken)} columns of real numbers are no scores")
+    return {name: left.get(name) or hardened(values, key, defence).tolist() for name, values in kept.items()}
+
+
+def plain(values: Any, key: Array, defence: OnOutputs) -> Any:
+    """Return what is left of a nested list about n records."""
+    return hardened(array(values), key, defence).tolist()
+
+
+def array(values: Any) -> Array:
+    """Return a nested list of JSON as an array of numbers, or of words; raises NotUnderstood where it is ragged."""
+    try:
+        found = np.asarray(values)
+    except ValueError:
+        raise NotUnderstood("its lists have different lengths") from None
+    if found.dtype.kind == "U" and not all(isinstance(value, str) for value in _leaves(values)):
+        raise NotUnderstood("it mixes words and numbers")
+    if found.dtype.kind not in "biufU":
+        raise NotUnderstood("it holds something else than numbers and words")
+    return found.astype(object) if found.dtype.kind == "U" else found
+
+
+def _leaves(values: Any) -> Any:
+    if isinstance(values, list):
+        for value in values:
+            yield from _leaves(value)
+    else:
+        yield values
+
+
+def _is_label(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= LONGEST and not _FRACTION.search(value)

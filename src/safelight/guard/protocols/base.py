@@ -1,0 +1,122 @@
+"""The shape of a protocol: what a question holds is read whole, or it is not understood."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy import ndarray as Array
+
+from safelight.defences.outputs.base import OnOutputs, keys
+from safelight.errors import MissingExtra
+
+try:
+    import orjson
+except ImportError:
+    raise MissingExtra("orjson", "guard", "The guard") from None
+
+SEGMENT = r"(?!\.\.?(?:[/:]|\Z))[^/\\%?#:;\x00-\x20\x7f]+"
+"""One part of a path: a name of a model or a version. What could be read in two ways is no name."""
+JSON = {"content-type": "application/json"}
+
+
+class NotUnderstood(Exception):
+    """A question or an answer that the guard cannot read whole; the policy says what becomes of it."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a client asks, read whole and written anew: what the server reads is what was judged.
+
+    Attributes:
+        records: how many it asks about (>= 1).
+        x: the records (n, values), float64, or object where some are words.
+        body: for the server.
+        headers: for the server; they describe the body.
+    """
+
+    records: int
+    x: Array
+    body: bytes
+    headers: Mapping[str, str]
+
+    @property
+    def key(self) -> Array:
+        """The hash (n,) uint64 of each record, for a defence that answers a record always alike."""
+        if self.x.dtype != object:
+            with np.errstate(over="ignore"):  # hashes are of single precision, and what is beyond it is infinite there
+                return keys(self.x)
+        digests = b"".join(hashlib.blake2b(repr(list(row)).encode(), digest_size=8).digest() for row in self.x)
+        return np.frombuffer(digests, dtype=np.uint64)
+
+
+@dataclass(frozen=True)
+class Written:
+    """An answer for the client: what is left of it.
+
+    Attributes:
+        body: written anew.
+        headers: that describe it.
+    """
+
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class Speaks(Protocol):
+    """One protocol. Paths are decoded and start with a slash; header names are in small letters."""
+
+    def asked(self, path: str) -> str | None:
+        """Return the model that a POST to this path asks ("" where the path names none), or None: no question."""
+        ...
+
+    def described(self, path: str) -> bool:
+        """Whether a GET of this path tells of the server's health or a model's inputs, and nothing of records."""
+        ...
+
+    def question(self, body: bytes, headers: Mapping[str, str], names: Sequence[str]) -> Question:
+        """Read a question; `names` are the outputs that may be asked for, () for any. Raises NotUnderstood."""
+        ...
+
+    def answer(
+        self, question: Question, body: bytes, headers: Mapping[str, str], defence: OnOutputs, names: Sequence[str]
+    ) -> Written:
+        """Return what is left of an answer. Raises NotUnderstood."""
+        ...
+
+
+def loads(content: bytes) -> dict[str, Any]:
+    """Return the JSON object in some bytes; NaN, and numbers that JSON does not have, are not understood."""
+    try:
+        found = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        raise NotUnderstood("it is no JSON") from None
+    if not isinstance(found, dict):
+        raise NotUnderstood("it is no JSON object")
+    return found
+
+
+def dumps(content: Any) -> bytes:
+    """Return JSON."""
+    try:
+        return orjson.dumps(content)
+    except TypeError:  # nested too deep
+        raise NotUnderstood("it is nested too deep") from None
+
+
+def only(content: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    """Raise NotUnderstood where a JSON object has another key."""
+    for key in content:
+        if key not in known:
+            raise NotUnderstood(f"{where} has the key {key[:40]!r}")
+
+
+def table(columns: Sequence[Array]) -> Array:
+    """Return arrays (n, ...) side by side (n, values): float64, or object where one holds words."""
+    flat = [column.reshape(len(column), -1) for column in columns]
+    if any(part.dtype.kind not in "biuf" for part in flat):
+        return np.concatenate([part.astype(object) for part in flat], axis=1)
+    return np.concatenate([part.astype(np.float64) for part in flat], axis=1)

@@ -1,0 +1,1 @@
+"""Which defence helps this model, by how much, at what cost."""

@@ -1,0 +1,148 @@
+"""guard.toml is read strictly, says what is wrong, and is read again when it changes."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from safelight.defences.outputs.policy import OutputPolicy
+from safelight.errors import InputError
+from safelight.guard.policy import Fail, Protocol, read_policy
+from safelight.guard.watch import WatchedPolicy
+
+SMALLEST = '[upstream]\nurl = "http://127.0.0.1:5000"\nprotocol = "mlflow"\n'
+DIGEST = hashlib.sha256(b"secret").hexdigest()
+WHOLE = f"""
+[upstream]
+url = "http://127.0.0.1:5000"
+protocol = "oip"
+model = "diag@champion"
+[clients]
+header = "X-Api-Key"
+[[clients.key]]
+id = "ward-3"
+sha256 = "{DIGEST.upper()}"
+cohort = "wards"
+[[clients.key]]
+id = "lab"
+env = "LAB_KEY"
+[budget]
+per_minute = 60
+per_day = 2000
+lifetime = 100000
+[outputs]
+top_k = 3
+decimals = 2
+label_only = false
+names = ["predict_proba"]
+[signals]
+false_alarms_per_1000_clients = 1
+reference = "calibration.npz"
+[fail]
+mode = "label-only"
+[store]
+url = "sqlite:///guard.db"
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "guard.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_whole_file_says_all_of_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAB_KEY", " other ")
+    policy = read_policy(written(tmp_path, WHOLE))
+    assert policy.upstream.protocol is Protocol.OIP
+    assert policy.upstream.model == "diag@champion"
+    assert policy.header == "x-api-key"
+    assert policy.clients[DIGEST].id == "ward-3"
+    assert policy.clients[DIGEST].cohort == "wards"
+    assert policy.clients[hashlib.sha256(b"other").hexdigest()].id == "lab"
+    assert (policy.budget.per_minute, policy.budget.per_day, policy.budget.lifetime) == (60, 2000, 100000)
+    assert policy.outputs.defence == OutputPolicy(top_k=3, decimals=2)
+    assert policy.outputs.names == ("predict_proba",)
+    assert policy.signals is not None
+    assert policy.signals.false_alarms_per_1000_clients == 1.0
+    assert policy.fail is Fail.LABEL_ONLY
+    assert policy.database == tmp_path / "guard.db"
+
+
+def test_the_smallest_file_is_closed_without_limits(tmp_path):
+    policy = read_policy(written(tmp_path, SMALLEST))
+    assert policy.fail is Fail.CLOSED
+    assert policy.clients == {}
+    assert policy.budget.per_minute is None
+    assert policy.signals is None
+
+
+@pytest.mark.parametrize(
+    ("text", "trouble"),
+    [
+        ("[upstream]\nprotocol = 'oip'", r"\[upstream\] needs the key 'url'"),
+        ("[budget]\nper_minute = 3", r"\[upstream\] needs the key 'url'"),
+        ("[upstream]\nulr = 'http://x'\nprotocol = 'oip'", r"\[upstream\] has no setting 'ulr'.*Did you mean 'url'"),
+        (SMALLEST + "[buget]\n", r"unknown table \[buget\]. Did you mean 'budget'"),
+        ("budget = 3\n" + SMALLEST, r"budget is 3; write a table \[budget\]"),
+        (SMALLEST + "[budget]\nper_minte = 3", r"\[budget\] has no setting 'per_minte'.*Did you mean 'per_minute'"),
+        (SMALLEST + "[budget]\nper_minute = 0", r"\[budget\], per_minute is 0; it must be at least 1"),
+        (SMALLEST + "[budget]\nper_day = true", r"per_day is True; it must be int"),
+        (SMALLEST + "[budget]\nper_day = 2.5", r"per_day is 2.5; it must be int"),
+        (SMALLEST + "[outputs]\ndecimals = -1", r"decimals is -1; it must be at least 0"),
+        (SMALLEST + "[outputs]\nlabel_only = 1", r"label_only is 1; it must be bool"),
+        (SMALLEST + "[fail]\nmode = 'opn'", r"mode is 'opn'; use one of 'closed', 'open', 'label-only'. Did you mean"),
+        (SMALLEST + "[signals]\nfalse_alarms_per_1000_clients = 0", r"it must be above 0"),
+        (SMALLEST + "[store]\nurl = 'postgresql://x'", r"\[store\] url is 'postgresql://x'; it must be sqlite:///"),
+        (SMALLEST + "[clients]\nheder = 'x'", r"\[clients\] has an unknown key 'heder'. Did you mean 'header'"),
+        (SMALLEST + "[clients]\nheader = 'a b'", r"header is 'a b'; it must be the name of a header"),
+        (SMALLEST + "[clients]\nkey = 'x'", r"key is no list; write \[\[clients.key\]\]"),
+        (SMALLEST + "[[clients.key]]\nid = 'a'", "needs either sha256 or env"),
+        (SMALLEST + "[[clients.key]]\nid = 'a'\nsha256 = 'ab'", "not 64 hexadecimal digits"),
+        (SMALLEST + "[[clients.key]]\nid = 'a'\nenv = 'NO_SUCH_KEY'", "NO_SUCH_KEY of the client 'a' is empty"),
+        (SMALLEST.replace("mlflow", "openai"), "protocol is 'openai'; use one of 'oip', 'kserve-v1', 'mlflow'"),
+        (SMALLEST.replace("http://", "ftp://"), r"\[upstream\] url is 'ftp://127.0.0.1:5000'; write http://host:port"),
+        (SMALLEST.replace("http://", "http://me:pw@"), "holds a password"),
+        (SMALLEST.replace(":5000", ":port"), "write http://host:port"),
+        ("[upstream", "not valid TOML"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence(tmp_path, text, trouble):
+    with pytest.raises(InputError, match=trouble):
+        read_policy(written(tmp_path, text))
+
+
+def test_a_missing_file_and_clients_with_one_key_or_one_name_are_refused(tmp_path):
+    with pytest.raises(InputError, match="cannot be read"):
+        read_policy(tmp_path / "guard.toml")
+    two = SMALLEST + f"[[clients.key]]\nid = 'a'\nsha256 = '{DIGEST}'\n[[clients.key]]\nid = '{{}}'\nsha256 = '{{}}'\n"
+    with pytest.raises(InputError, match="'a' and 'b' have the same key"):
+        read_policy(written(tmp_path, two.format("b", DIGEST)))
+    with pytest.raises(InputError, match="Two clients are named 'a'"):
+        read_policy(written(tmp_path, two.format("a", "0" * 64)))
+
+
+def test_a_changed_file_is_read_again_and_a_broken_one_leaves_the_old_policy(tmp_path):
+    path = written(tmp_path, SMALLEST + "[budget]\nper_minute = 5\n")
+    said: list[str] = []
+    watched = WatchedPolicy(path, said.append)
+    assert watched.now().budget.per_minute == 5
+    path.write_text(SMALLEST + "[budget]\nper_minute = 70\n")
+    assert watched.now().budget.per_minute == 70
+    assert said == [f"{path} was read again"]
+    path.write_text(SMALLEST + "[budget]\nper_minut = 9\n")
+    assert watched.now().budget.per_minute == 70
+    assert watched.now().budget.per_minute == 70  # said once
+    assert "per_minut" in watched.trouble
+    assert len(said) == 2
+    assert said[1].startswith("the old policy stays in force: ")
+    os.remove(path)
+    assert watched.now().budget.per_minute == 70
+    assert "cannot be read" in watched.trouble
+    path.write_text(SMALLEST.replace("5000", "6000"))
+    assert watched.now().upstream.url.endswith(":5000")
+    assert "needs a restart" in watched.trouble
+    path.write_text(SMALLEST)
+    assert watched.now().budget.per_minute is None
+    assert watched.trouble == ""

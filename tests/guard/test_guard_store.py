@@ -1,0 +1,206 @@
+"""Budgets survive a kill, two processes share them, and the log shows every change made to it."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from safelight.errors import InputError, StoreFailed
+from safelight.guard.chain import Head
+from safelight.guard.judge import Call, Limit, Verdict
+from safelight.guard.policy import Budget, GuardPolicy, Protocol, Upstream
+from safelight.guard.store import Store
+
+START = 1_800_000_000.0
+POLICY = GuardPolicy(Upstream("http://127.0.0.1:1", Protocol.OIP), Path(), budget=Budget(lifetime=10))
+
+
+def call(at: float = START, records: int = 1, client: str = "ward-3") -> Call:
+    return Call(client, "wards", "diag", at, records, b"\x01" * 32)
+
+
+@pytest.fixture
+def store(tmp_path):
+    opened = Store.open(tmp_path / "guard.db")
+    yield opened
+    opened.close()
+
+
+def test_what_is_spent_stays_spent_after_the_file_is_opened_again(store):
+    assert store.decide(POLICY, call(records=7)).verdict is Verdict.ALLOWED
+    store.close()
+    again = Store.open(store.path)
+    assert again.state("ward-3").total == 7
+    assert again.decide(POLICY, call(records=4)).limit is Limit.LIFETIME
+    assert again.decide(POLICY, call(records=3)).verdict is Verdict.ALLOWED
+    assert again.decide(POLICY, call(client="lab")).verdict is Verdict.ALLOWED
+    again.close()
+
+
+def test_quarantine_and_release_are_seen_by_another_connection_at_once(store):
+    other = Store.open(store.path)
+    store.quarantine("ward-3", START + 60, START)
+    assert other.decide(POLICY, call()).verdict is Verdict.QUARANTINED
+    store.quarantine("ward-3", START, START)
+    assert other.decide(POLICY, call()).verdict is Verdict.ALLOWED
+    other.close()
+
+
+def test_refusals_in_a_row_are_counted_in_one_row_a_minute(store):
+    store.decide(POLICY, call(records=10))
+    for second in range(100):
+        assert store.decide(POLICY, call(START + second)).limit is Limit.LIFETIME
+    store.decide(replace(POLICY, budget=Budget()), call(START + 100), "it is no JSON")
+    store.close()
+    with sqlite3.connect(store.path) as database:
+        rows = [json.loads(text) for (text,) in database.execute("SELECT text FROM log ORDER BY number")]
+    assert [row["verdict"] for row in rows] == ["allowed", "later", "later", "allowed"]
+    assert [row.get("refused_before", 0) for row in rows] == [0, 0, 59, 39]
+    assert rows[-1]["unread"] == "it is no JSON"
+
+
+def filled(store: Store) -> None:
+    for number in range(5):
+        store.decide(POLICY, call(START + number))
+    store.note("policy", START + 9, words="read again")
+
+
+def changed(store: Store, statement: str) -> str:
+    store.close()
+    with sqlite3.connect(store.path) as database:
+        database.execute(statement)
+    return store.verify()[1]
+
+
+def test_a_whole_log_verifies_and_holds_no_record_and_no_key(store):
+    filled(store)
+    head, trouble = store.verify()
+    assert (head.rows, trouble) == (6, "")
+    store.close()
+    assert store.key.hex().encode() not in store.path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("statement", "trouble"),
+    [
+        ("UPDATE log SET text = replace(text, 'ward-3', 'lab') WHERE number = 2", "row 2 was changed"),
+        ("UPDATE log SET digest = zeroblob(32) WHERE number = 4", "row 4 was changed"),
+        ("DELETE FROM log WHERE number = 3", "row 3 is missing"),
+        ("DELETE FROM log WHERE number = 1", "row 1 is missing"),
+        ("UPDATE log SET number = CASE number WHEN 2 THEN 99 ELSE number END", "row 2 is missing"),
+        (
+            "UPDATE log SET text = (SELECT text FROM log AS other WHERE other.number = 5 - log.number), digest = "
+            "(SELECT digest FROM log AS other WHERE other.number = 5 - log.number) WHERE number IN (2, 3)",
+            "row 2 was changed",
+        ),
+        ("INSERT INTO log SELECT 7, text, digest FROM log WHERE number = 6", "row 7 was changed"),
+    ],
+)
+def test_every_change_of_the_log_shows(store, statement, trouble):
+    filled(store)
+    assert changed(store, statement).startswith(trouble)
+
+
+def test_rows_cut_off_at_the_end_show_against_a_head_that_was_noted(store):
+    filled(store)
+    noted, _ = store.verify()
+    assert changed(store, "DELETE FROM log WHERE number > 4") == ""
+    assert store.verify(noted)[1] == "the log ends at row 4, and row 6 was noted"
+    store.note("more", START)
+    store.note("more", START)
+    assert store.verify(noted)[1] == "row 6 is not the one that was noted"
+    assert store.verify(Head(2, "00"))[1] == "row 2 is not the one that was noted"
+
+
+def test_with_another_key_nothing_fits(store):
+    filled(store)
+    assert Store(store.path, os.urandom(32)).verify()[1].startswith("row 1 was changed")
+
+
+def test_a_key_that_others_can_read_or_that_is_none_is_refused(tmp_path):
+    Store.open(tmp_path / "guard.db").close()
+    key = tmp_path / "guard.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    key.chmod(0o644)
+    with pytest.raises(InputError, match="can be read by others"):
+        Store.open(tmp_path / "guard.db")
+    key.chmod(0o600)
+    key.write_text("short")
+    with pytest.raises(InputError, match="holds no key of 64 hexadecimal digits"):
+        Store.open(tmp_path / "guard.db")
+
+
+def test_a_file_that_is_no_database_and_one_that_breaks_later_are_said(tmp_path, store):
+    (tmp_path / "other.db").write_text("no database, but more than a hundred bytes of text" * 9)
+    with pytest.raises(InputError, match="cannot be used as the guard's database"):
+        Store.open(tmp_path / "other.db")
+    filled(store)
+    store.close()
+    kept = store.path.read_bytes()
+    store.path.write_bytes(b"no database" * 999)
+    with pytest.raises(StoreFailed, match="cannot be read or written"):
+        store.decide(POLICY, call())
+    store.path.write_bytes(kept)
+    assert store.decide(POLICY, call(START + 9)).verdict is Verdict.ALLOWED  # it mends itself
+
+
+SPENDER = """
+import sys
+from pathlib import Path
+from safelight.guard.judge import Call
+from safelight.guard.policy import Budget, GuardPolicy, Protocol, Upstream
+from safelight.guard.store import Store
+store = Store.open(Path(sys.argv[1]))
+policy = GuardPolicy(Upstream("http://127.0.0.1:1", Protocol.OIP), Path(), budget=Budget(lifetime=int(sys.argv[2])))
+print("ready", flush=True)
+sys.stdin.readline()
+while True:
+    decision = store.decide(policy, Call("ward-3", "", "diag", 1.8e9, 1, b""))
+    print(decision.verdict.value, flush=True)
+    if decision.retry_after:
+        break
+"""
+
+
+def spender(path: Path, lifetime: int) -> subprocess.Popen[str]:
+    argv = [sys.executable, "-c", SPENDER, str(path), str(lifetime)]
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_two_processes_spend_one_budget_exactly(store):
+    processes = [spender(store.path, 300) for _ in range(2)]
+    answers = []
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        answers += process.communicate(timeout=60)[0].split()
+    assert answers.count("allowed") == 300
+    assert store.state("ward-3").total == 300
+    assert store.verify()[0].rows == len(answers) == 302
+
+
+def test_a_process_that_is_killed_gives_nothing_back(store):
+    process = spender(store.path, 10**9)
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    time.sleep(0.2)
+    process.send_signal(signal.SIGKILL)
+    told = process.stdout.read().count("allowed")
+    process.wait()
+    assert told > 10
+    assert told <= store.state("ward-3").total <= told + 1
+    head, trouble = store.verify()
+    assert trouble == ""
+    assert head.rows == store.state("ward-3").total
+    assert store.decide(replace(POLICY, budget=Budget(lifetime=told)), call()).limit is Limit.LIFETIME
