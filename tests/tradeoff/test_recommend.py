@@ -1,14 +1,11 @@
 """A limit in words, the search for a setting that meets it, and its confirmation on fresh coins."""
 
-from dataclasses import dataclass, replace
-from typing import ClassVar
-
 import numpy as np
 import pytest
+from leaks import Leaks
 from scipy.stats import binom
 
 from safelight.data.records import Records, Split, Splits
-from safelight.defences.base import InTraining
 from safelight.errors import InputError
 from safelight.measures.reidentification import success_among
 from safelight.targets.base import Images
@@ -19,20 +16,6 @@ from safelight.tradeoff.limit import Limit, limit_of
 from safelight.tradeoff.recommend import recommend
 
 SHAPE = Images((1, 4, 4))
-
-
-@dataclass(frozen=True)
-class Leaks(InTraining):
-    """A defence of known strength: what leaks is as large as it says."""
-
-    name: ClassVar[str] = "leaks"
-    title: ClassVar[str] = "Leaks as told"
-    source: ClassVar[str] = "none"
-
-    leak: float = 0.0
-
-    def fit(self, recipe, records, seed):
-        return replace(recipe, leak=self.leak).fit(records, seed)
 
 
 @pytest.fixture(scope="module")

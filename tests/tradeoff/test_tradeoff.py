@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from leaks import Leaks
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
@@ -26,20 +27,6 @@ from safelight.tradeoff.pareto import front
 from safelight.tradeoff.point import Leak, Point, as_json
 from safelight.tradeoff.table import lines
 from safelight.tradeoff.words import said, verdict
-
-
-@dataclass(frozen=True)
-class Leaks(InTraining):
-    """A defence of known strength: what leaks is as large as it says."""
-
-    name: ClassVar[str] = "leaks"
-    title: ClassVar[str] = "Leaks as told"
-    source: ClassVar[str] = "none"
-
-    leak: float = 0.0
-
-    def fit(self, recipe, records, seed):
-        return replace(recipe, leak=self.leak).fit(records, seed)
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,16 @@ import pkgutil
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from safelight.data.records import Records
 from safelight.errors import InputError, did_you_mean
 from safelight.recipes.base import Recipe
-from safelight.settings import filled
+from safelight.settings import check, filled
 from safelight.targets.base import Target
+
+if TYPE_CHECKING:
+    from safelight.recipes.torch import TorchRecipe
 
 
 class Defence(Protocol):
@@ -56,6 +59,31 @@ class InTraining:
     def __call__(self, recipe: Recipe) -> Recipe:
         refuse(self.misfit(recipe))
         return DefendedRecipe(recipe, self)
+
+
+class InSlots:
+    """A defence that exchanges slots of a torch recipe: it has `slots(recipe)`, and its settings are checked.
+
+    Attributes:
+        changes: what of the training, for the sentence that refuses another recipe.
+    """
+
+    changes: ClassVar[str] = "the loss"
+    name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        check(self.name, self)
+
+    def misfit(self, recipe: Recipe) -> str:
+        return needs_torch(self, recipe, self.changes)
+
+    def slots(self, recipe: TorchRecipe) -> TorchRecipe:
+        """Return the recipe with other slots."""
+        raise NotImplementedError
+
+    def __call__(self, recipe: Recipe) -> Recipe:
+        refuse(self.misfit(recipe))
+        return self.slots(cast("TorchRecipe", recipe))
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ class OutputPolicy(OnOutputs):
 
     What it does: it flattens scores by a temperature, keeps the k largest, rounds them, or answers with the label
     alone. Nothing is trained again, and the predicted class stays the same.
-    Evidence for: an attack that reads one exact number an answer loses it: against attributes of a random forest, the
-    label alone left the coins at chance where scores told nearly all.
+    Evidence for: an attack that compares exact scores loses them; what is left needs more queries, or is less sure
+    (Shokri et al. 2017, table III).
     Evidence against: faces are rebuilt from scores of two decimals as well as from all digits, and from labels alone
     with more queries (Kahla et al. 2022, arXiv:2203.06580); membership needs no score at all (Choquette-Choo et al.
     2021, arXiv:2007.14321). A temperature is undone by whoever knows it. Who holds the model file sees all scores.

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from safelight.defences.base import needs_torch, refuse
-from safelight.recipes.base import Recipe
-from safelight.settings import check
+from safelight.defences.base import InSlots
 from safelight.targets.base import Images
 
 if TYPE_CHECKING:
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class AdversarialTraining:
+class AdversarialTraining(InSlots):
     """Train on pictures changed against the model: a warning, since privacy gets worse.
 
     What it does: each step first changes its pictures by a little, within a bound, in the direction that raises the
@@ -41,19 +39,12 @@ class AdversarialTraining:
     name: ClassVar[str] = "adversarial-training"
     title: ClassVar[str] = "Adversarial training"
     source: ClassVar[str] = "Madry et al. 2018, ICLR, arXiv:1706.06083, section 2; Mejia et al. 2019, arXiv:1906.06449"
+    changes: ClassVar[str] = "the pictures"
 
     bound: float = 0.1
     steps: int = 5
 
-    def __post_init__(self) -> None:
-        check(self.name, self)
-
-    def misfit(self, recipe: Recipe) -> str:
-        return needs_torch(self, recipe, "the pictures")
-
-    def __call__(self, recipe: Recipe) -> Recipe:
-        refuse(self.misfit(recipe))
-        recipe = cast("TorchRecipe", recipe)
+    def slots(self, recipe: TorchRecipe) -> TorchRecipe:
         if self.bound == 0:
             return recipe
         return replace(recipe, objective=Worsened(recipe.objective, recipe.inputs, self.bound, self.steps))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
-from safelight.defences.base import needs_torch, refuse
-from safelight.recipes.base import Recipe
-from safelight.settings import check
+from safelight.defences.base import InSlots
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Augmentation:
+class Augmentation(InSlots):
     """Shift, flip and blur with noise each picture anew in every step.
 
     What it does: each picture of a batch is moved by up to `shift` pixels in both directions (its edge is repeated),
@@ -36,20 +34,13 @@ class Augmentation:
     name: ClassVar[str] = "augmentation"
     title: ClassVar[str] = "Augmentation"
     source: ClassVar[str] = "Kaya & Dumitras 2021, ICML, PMLR 139:5345-5355"
+    changes: ClassVar[str] = "the pictures"
 
     shift: int = 1
     flip: bool = False
     noise: float = 0.05
 
-    def __post_init__(self) -> None:
-        check(self.name, self)
-
-    def misfit(self, recipe: Recipe) -> str:
-        return needs_torch(self, recipe, "the pictures")
-
-    def __call__(self, recipe: Recipe) -> Recipe:
-        refuse(self.misfit(recipe))
-        recipe = cast("TorchRecipe", recipe)
+    def slots(self, recipe: TorchRecipe) -> TorchRecipe:
         pictures = recipe.inputs
         return replace(recipe, augment=Moved(self.shift, self.flip, self.noise, pictures.low, pictures.high))
 

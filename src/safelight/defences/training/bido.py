@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from safelight.defences.base import needs_torch, refuse
-from safelight.recipes.base import Recipe
-from safelight.settings import check
+from safelight.defences.base import InSlots
 from safelight.targets.base import Images
 
 if TYPE_CHECKING:
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Bido:
+class Bido(InSlots):
     """Make hidden layers depend little on the picture and much on the label.
 
     What it does: a kernel measure of dependence is added to the loss for each hidden layer: with the picture at
@@ -49,15 +47,7 @@ class Bido:
     show: float = 0.5
     sigma: float = 5.0
 
-    def __post_init__(self) -> None:
-        check(self.name, self)
-
-    def misfit(self, recipe: Recipe) -> str:
-        return needs_torch(self, recipe, "the loss")
-
-    def __call__(self, recipe: Recipe) -> Recipe:
-        refuse(self.misfit(recipe))
-        recipe = cast("TorchRecipe", recipe)
+    def slots(self, recipe: TorchRecipe) -> TorchRecipe:
         return replace(recipe, objective=Dependence(recipe.objective, recipe.inputs, self.hide, self.show, self.sigma))
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from safelight.defences.base import needs_torch, refuse
-from safelight.recipes.base import Recipe
-from safelight.settings import check
+from safelight.defences.base import InSlots
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Mid:
+class Mid(InSlots):
     """Put a noisy code before the head and charge for what it tells of the picture.
 
     What it does: the last linear layer is exchanged for one that first turns its features into a Gaussian code, and
@@ -40,21 +38,14 @@ class Mid:
     name: ClassVar[str] = "mid"
     title: ClassVar[str] = "Information bottleneck (MID)"
     source: ClassVar[str] = "Wang et al. 2021, AAAI, arXiv:2009.05241, section 4"
+    changes: ClassVar[str] = "the last layer"
 
     beta: float = 0.01
     size: int = 32
 
-    def __post_init__(self) -> None:
-        check(self.name, self)
-
-    def misfit(self, recipe: Recipe) -> str:
-        return needs_torch(self, recipe, "the last layer")
-
-    def __call__(self, recipe: Recipe) -> Recipe:
+    def slots(self, recipe: TorchRecipe) -> TorchRecipe:
         from safelight.defences.training.layers import WithHead
 
-        refuse(self.misfit(recipe))
-        recipe = cast("TorchRecipe", recipe)
         module = WithHead(recipe.module, recipe.inputs, Narrows(self.size))
         return replace(recipe, module=module, objective=Charged(recipe.objective, self.beta))
 

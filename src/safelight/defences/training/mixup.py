@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from safelight.defences.base import needs_torch, refuse
-from safelight.recipes.base import Recipe
-from safelight.settings import check
+from safelight.defences.base import InSlots
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Mixup:
+class Mixup(InSlots):
     """Train on blends of two records instead of on records.
 
     What it does: in each step the batch is blended with itself in another order, l x + (1 - l) x', and the loss is
@@ -42,15 +40,7 @@ class Mixup:
 
     alpha: float = 1.0
 
-    def __post_init__(self) -> None:
-        check(self.name, self)
-
-    def misfit(self, recipe: Recipe) -> str:
-        return needs_torch(self, recipe, "the loss")
-
-    def __call__(self, recipe: Recipe) -> Recipe:
-        refuse(self.misfit(recipe))
-        recipe = cast("TorchRecipe", recipe)
+    def slots(self, recipe: TorchRecipe) -> TorchRecipe:
         return recipe if self.alpha == 0 else replace(recipe, objective=MixedCrossEntropy(self.alpha))
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
-from safelight.defences.base import needs_torch, refuse
-from safelight.recipes.base import Recipe
-from safelight.settings import check
+from safelight.defences.base import InSlots
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class RelaxLoss:
+class RelaxLoss(InSlots):
     """Train no further than to a mean loss of alpha, and spread what remains over the wrong classes.
 
     What it does: while the mean loss of a batch is above alpha, training goes on as ever. Below it, even passes go
@@ -41,15 +39,8 @@ class RelaxLoss:
 
     alpha: float = 0.5
 
-    def __post_init__(self) -> None:
-        check(self.name, self)
-
-    def misfit(self, recipe: Recipe) -> str:
-        return needs_torch(self, recipe, "the loss")
-
-    def __call__(self, recipe: Recipe) -> Recipe:
-        refuse(self.misfit(recipe))
-        return replace(cast("TorchRecipe", recipe), objective=RelaxedCrossEntropy(self.alpha))
+    def slots(self, recipe: TorchRecipe) -> TorchRecipe:
+        return replace(recipe, objective=RelaxedCrossEntropy(self.alpha))
 
 
 @dataclass(frozen=True)

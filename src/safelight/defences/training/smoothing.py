@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
-from safelight.defences.base import needs_torch, refuse
-from safelight.recipes.base import Recipe
-from safelight.settings import check
+from safelight.defences.base import InSlots
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LabelSmoothing:
+class LabelSmoothing(InSlots):
     """Train towards labels that are less, or more, than certain.
 
     What it does: with a negative alpha the loss pushes the wrong classes further down, so that the gradient towards a
@@ -41,15 +39,8 @@ class LabelSmoothing:
 
     alpha: float = -0.05
 
-    def __post_init__(self) -> None:
-        check(self.name, self)
-
-    def misfit(self, recipe: Recipe) -> str:
-        return needs_torch(self, recipe, "the loss")
-
-    def __call__(self, recipe: Recipe) -> Recipe:
-        refuse(self.misfit(recipe))
-        return replace(cast("TorchRecipe", recipe), objective=SmoothedCrossEntropy(self.alpha))
+    def slots(self, recipe: TorchRecipe) -> TorchRecipe:
+        return replace(recipe, objective=SmoothedCrossEntropy(self.alpha))
 
 
 @dataclass(frozen=True)
