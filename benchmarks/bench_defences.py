@@ -38,7 +38,9 @@ STORED = HERE / "defences.json"
 SETTINGS = {
     "output-policy": ("decimals=1", "top_k=1", "label_only=true"),
     "label-smoothing": ("alpha=-0.05", "alpha=-0.2", "alpha=0.2"),
-    "dp-sgd": ("epsilon=32", "epsilon=8", "epsilon=1"),
+    "dp-sgd": tuple(f"epsilon={epsilon},epochs=100,rate=0.01" for epsilon in (32, 8, 1)),
+    "adversarial-training": ("bound=0.02",),
+    "selena": ("models=5,left_out=2",),
     "quantisation": ("bits=8", "bits=4"),
 }
 """What is tried of a defence where its defaults alone say too little."""

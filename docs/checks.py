@@ -12,11 +12,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from cyclopts import App
+
 from safelight.attacks.base import all_attacks, sees
 from safelight.attacks.configure import configured
 from safelight.cli import COMMANDS, home
 from safelight.cli.config import TABLES, AcceptedEntry, parse_config
 from safelight.errors import InputError, did_you_mean
+from safelight.guard.policy import TABLES as GUARD_TABLES
+from safelight.guard.policy import Key, parse_policy
 from safelight.report.document import schema
 from safelight.report.vocabulary import term
 
@@ -113,6 +117,8 @@ def _flags(name: str, command: str) -> Iterator[str]:
     if verb not in (*COMMANDS, "--help", "--version"):
         yield f"{name} runs `{command}`, and there is no such command.{did_you_mean(verb, COMMANDS)}"
     elif verb in COMMANDS:
+        if subcommands(verb) and (len(words) < 3 or words[2] not in (*subcommands(verb), "--help")):
+            yield f"{name} runs `{command}`, and {verb} has {', '.join(subcommands(verb))}."
         for flag in re.findall(r"(?<!\S)--[\w-]+", command):
             if flag not in flags(verb):
                 yield f"{name} runs `{command}`, and {verb} has no flag {flag}.{did_you_mean(flag, flags(verb))}"
@@ -120,13 +126,27 @@ def _flags(name: str, command: str) -> Iterator[str]:
 
 @cache
 def flags(command: str) -> frozenset[str]:
-    """Return the flags of one command."""
-    module, _, name = home(command).partition(":")
+    """Return the flags of one command, or of all that stand below it."""
     found = {"--help"}
-    for item, parameter in inspect.signature(getattr(import_module(module), name)).parameters.items():
-        named = re.findall(r"[\"'](--[\w-]+)[\"']", str(parameter.annotation))  # annotations are text
-        found |= set(named) or {f"--{item.replace('_', '-')}"}
+    for function in list(subcommands(command).values()) or [_function(command)]:
+        for item, parameter in inspect.signature(function).parameters.items():
+            named = re.findall(r"[\"'](--[\w-]+)[\"']", str(parameter.annotation))  # annotations are text
+            found |= set(named) or {f"--{item.replace('_', '-')}"}
     return frozenset(found)
+
+
+@cache
+def subcommands(command: str) -> Mapping[str, Any]:
+    """Return the functions below a command that is a group of commands, by name; none for others."""
+    group = _function(command)
+    if not isinstance(group, App):
+        return {}
+    return {name: group[name].default_command for name in group if not name.startswith("-")}
+
+
+def _function(command: str) -> Any:
+    module, _, name = home(command).partition(":")
+    return getattr(import_module(module), name)
 
 
 def _span(name: str, span: str) -> Iterator[str]:
@@ -138,7 +158,9 @@ def _span(name: str, span: str) -> Iterator[str]:
         yield f"{name} names the flag {flag[0]}, which does not exist.{did_you_mean(flag[0], everywhere)}"
     elif table := re.match(r"\[{1,2}(\w+)\]{1,2}(?: (\w+))?", span):
         yield from _key(name, table[1], table[2])
-    elif (key := re.match(r"(\w+) = ", span)) and key[1] not in {item for table in keys().values() for item in table}:
+    elif (key := re.match(r"(\w+) = ", span)) and key[1] not in {
+        item for table in [*keys().values(), *guard_keys().values()] for item in table
+    }:
         yield f"{name} names the key {key[1]}, which safelight.toml does not have."
     elif re.fullmatch(r"\w+(\.\w+)*(\(\))?", span) and ("_" in span or span.startswith(("sl.", "safelight."))):
         parts = [part for part in re.findall(r"[A-Za-z]\w+", span) if part != "sl"]
@@ -152,6 +174,8 @@ _FILES = (".json", ".toml", ".py", ".html", ".md", ".npz", ".csv", ".joblib", ".
 
 
 def _key(name: str, table: str, key: str | None) -> Iterator[str]:
+    if table in guard_keys() and (key is None or key in guard_keys()[table]):
+        return
     if table not in keys():
         yield f"{name} names the table [{table}], which safelight.toml does not have.{did_you_mean(table, keys())}"
     elif key and key not in keys()[table]:
@@ -163,6 +187,13 @@ def keys() -> Mapping[str, Mapping[str, str]]:
     """Return the tables of safelight.toml, and in each the keys with their defaults as they are written there."""
     tables = {**TABLES, "accepted": AcceptedEntry}
     return {name: {item.name: _default(item) for item in fields(table)} for name, table in tables.items()}
+
+
+@cache
+def guard_keys() -> Mapping[str, frozenset[str]]:
+    """Return the tables of guard.toml, and in each the keys."""
+    known = {name: frozenset(item.name for item in fields(table)) for name, table in GUARD_TABLES.items()}
+    return {**known, "clients": frozenset({"header", *(item.name for item in fields(Key))})}
 
 
 def _default(item: Any) -> str:
@@ -199,7 +230,7 @@ def forgotten(every: Mapping[str, str]) -> list[str]:
 
 # Tables --------------------------------------------------------------------------------------------------------------
 def _settings_files(name: str, text: str) -> Iterator[str]:
-    """Parse every safelight.toml, or piece of one, that a page shows."""
+    """Parse every safelight.toml, or piece of one, and every guard.toml that a page shows."""
     for block in blocks(text):
         if block.language != "toml":
             continue
@@ -207,7 +238,9 @@ def _settings_files(name: str, text: str) -> Iterator[str]:
         try:
             document = tomllib.loads(block.content)
             document = document.get("tool", {}).get("safelight", document)
-            if "project" not in document:
+            if "upstream" in document:
+                parse_policy(document, Path(), where)
+            elif "project" not in document:
                 parsed = parse_config({**SMALLEST, **document}, Path(), where)
                 for code, values in parsed.attacks.items():
                     configured(code, values)

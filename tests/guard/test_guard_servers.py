@@ -131,9 +131,7 @@ def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def served(url: str, **more: Any) -> Target:
     options = {"classes": CLASSES, "inputs": PIXELS, "output_name": "predict_proba", "retries": 1, **more}
-    target = from_http(f"{url}/v2/models/digits", **options)
-    target.model.inexact = True  # rows that were cut or rounded need not sum to 1
-    return target
+    return from_http(f"{url}/v2/models/digits", inexact=True, **options)
 
 
 @pytest.fixture(autouse=True)
@@ -169,12 +167,13 @@ def test_the_same_attack_sees_hardened_scores_and_ends_at_the_budget(oip: str, d
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "The log is whole.")
 
 
+@pytest.mark.filterwarnings("ignore:LOMIA found")
 def test_an_attack_on_attributes_sees_labels_alone(
     mlflow: str, mixed: Any, people: pd.DataFrame, bought: np.ndarray, tmp_path: Path
 ) -> None:
     """A003 needs labels only, and gets them: label-only answers do not stop it, and this says so."""
-    asked = people.assign(city=None)
-    question = WhichValue(Records.of(asked, bought), "city", ("Bonn", "Oslo", "Rome"))
+    people, bought = people[:100], bought[:100]
+    question = WhichValue(Records.of(people.assign(city=None), bought), "city", ("Bonn", "Oslo", "Rome"))
     inside = Target.from_sklearn(mixed, labels=("0", "1"))
     with guard(tmp_path, f"{mlflow}/mixed", "mlflow", "[outputs]\nlabel_only = true\n") as (url, _):
         target = from_http(url, "mlflow", classes=("0", "1"), inputs=Table(tuple(people.columns)))

@@ -9,12 +9,15 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
+from safelight.guard.exchange import Answer, send_answer
 from safelight.guard.middleware import GuardMiddleware
 
 DIGITS = load_digits()
@@ -326,3 +329,67 @@ def test_sockets_are_closed(guarded):
 
     asyncio.run(guard.guard({"type": "websocket", "path": "/invocations", "headers": []}, None, send))
     assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+words = st.binary(max_size=20) | st.sampled_from(
+    [b"Bearer pass-word", b"Bearer wrong", b"application/json", b"text/csv", b"gzip", b"identity", b"3", b"-1", b"\xff"]
+)
+names = st.sampled_from(
+    [
+        b"authorization",
+        b"Authorization",
+        b"content-type",
+        b"content-length",
+        b"content-encoding",
+        b"x-forwarded-for",
+        b"inference-header-content-length",
+        b"transfer-encoding",
+        b"x",
+    ]
+)
+paths = st.sampled_from(["/invocations", "/invocations/", "//invocations", "/ping", "/admin", "", "/../invocations"])
+contents = st.binary(max_size=40) | st.sampled_from(
+    [b'{"inputs": [[1.0]]}', b'{"inputs": [[1.0]], "inputs": []}', b'{"instances": [null]}', b'{"inputs": {"a": [1]}}']
+)
+
+
+@given(
+    st.sampled_from(["POST", "GET", "PUT", "HEAD", "BREW"]),
+    paths | st.text(max_size=12),
+    st.lists(st.tuples(names, words), max_size=5),
+    st.lists(contents, min_size=1, max_size=3),
+    st.sampled_from([b"", b"x=1"]),
+)
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_request_breaks_the_guard_or_passes_it_unread(tmp_path, method, path, headers, parts, query):
+    """Whatever is sent: no failure of the guard's own, and the app is asked by a known client or for its health."""
+    policy = tmp_path / "guard.toml"
+    policy.write_text(HEAD + WARD)
+    asked, sent = [], []
+
+    async def app(scope, receive, send):
+        asked.append(scope)
+        await send_answer(send, Answer(200, [(b"content-type", b"application/json")], b'{"predictions": [1]}'))
+
+    chunks = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+    chunks[-1]["more_body"] = False
+
+    async def receive():
+        return chunks.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    guard = GuardMiddleware(app, policy, say=lambda said: None)
+    scope = {"type": "http", "method": method, "path": path, "headers": headers, "query_string": query}
+    asyncio.run(guard(scope, receive, send))
+    guard.store.close()
+    status = sent[0]["status"]
+    assert status in (200, 400, 401, 404, 413, 502)
+    keys = [value.strip() for name, value in headers if name.lower() == b"authorization"]
+    if asked and path != "/ping":
+        assert (method, path, query) == ("POST", "/invocations", b"")
+        assert keys in ([b"Bearer pass-word"], [b"pass-word"])
+    assert (status in (200, 502)) == bool(asked)
+    if status == 502:  # the app's one answer to a question about two records, or more
+        assert guard.store.verify()[1] == ""

@@ -161,6 +161,7 @@ def _target(config: Config, inputs: Images | Table, classes: tuple[str, ...], ma
             "auth_env": table.auth_env,
             "rate": table.rate,
             "timeout": table.timeout,
+            "inexact": table.inexact,
             "allowed": may_test,
         }
     target = load_target(

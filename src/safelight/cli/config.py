@@ -26,6 +26,7 @@ class TargetTable:
         auth_env: environment variable that holds the authentication header.
         rate: records a second that may be sent to a URL.
         timeout: seconds.
+        inexact: for URLs: whether scores arrive cut or rounded, so that they need not sum to 1.
         input_name, output_name: tensors of a served or ONNX model.
         output: what the model answers with; logits for torch and probabilities elsewhere when left out.
         classes: names of the classes, where neither model nor data say them.
@@ -42,6 +43,7 @@ class TargetTable:
     auth_env: str | None = None
     rate: float | None = None
     timeout: float = 30.0
+    inexact: bool = False
     input_name: str | None = None
     output_name: str | None = None
     output: Literal["probabilities", "logits", "labels"] | None = None

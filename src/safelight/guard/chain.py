@@ -18,6 +18,7 @@ from typing import Any
 from safelight.errors import InputError
 
 START = bytes(32)
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Head:
 
 def text_of(facts: Mapping[str, Any]) -> str:
     """Return facts as JSON that is the same for the same facts."""
-    return json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _JSON.encode(facts)
 
 
 def digest(key: bytes, before: bytes, number: int, text: str) -> bytes:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import astuple, dataclass, field, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS clients (client TEXT PRIMARY KEY, arrival REAL NOT NU
 CREATE TABLE IF NOT EXISTS log (number INTEGER PRIMARY KEY, text TEXT NOT NULL, digest BLOB NOT NULL);
 """
 PATIENCE = 2.0  # seconds that one process waits for another to finish writing
+TIDY = 1000  # transactions after which the write-ahead log is moved into the file, beside the calls and not in one
 
 
 @dataclass
@@ -40,6 +41,8 @@ class Store:
     key: bytes = field(repr=False)
     _database: sqlite3.Connection | None = field(default=None, repr=False)
     _refused: dict[str, tuple[int, int]] = field(default_factory=dict, repr=False)  # client -> minute, rows left out
+    _written: int = field(default=0, repr=False)
+    _tidying: threading.Thread | None = field(default=None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
@@ -120,6 +123,8 @@ class Store:
     def close(self) -> None:
         """Close the file; the next call opens it again."""
         with self._lock:
+            if self._tidying is not None:
+                self._tidying.join()
             if self._database is not None:
                 self._database.close()
                 self._database = None
@@ -137,12 +142,21 @@ class Store:
             try:
                 database.execute("PRAGMA journal_mode = WAL")
                 database.execute("PRAGMA synchronous = NORMAL")
+                database.execute(f"PRAGMA wal_autocheckpoint = {20 * TIDY}")  # should the thread below fail
                 database.executescript(TABLES)
             except sqlite3.Error:
                 database.close()
                 raise
             self._database = database
         return self._database
+
+    def _tidy(self) -> None:
+        """Have a thread move the write-ahead log into the file, now and then: it waits for the disk, calls do not."""
+        self._written += 1
+        if self._written >= TIDY and (self._tidying is None or not self._tidying.is_alive()):
+            self._written = 0
+            self._tidying = threading.Thread(target=_checkpoint, args=(self.path,), daemon=True)
+            self._tidying.start()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -156,6 +170,7 @@ class Store:
                     database.rollback()
                     raise
                 database.commit()
+                self._tidy()
             except (sqlite3.Error, OSError) as error:
                 if self._database is not None:
                     self._database.close()
@@ -171,5 +186,15 @@ def _state(database: sqlite3.Connection, client: str) -> ClientState:
     return ClientState(*found) if found else ClientState()
 
 
+def _checkpoint(path: Path) -> None:
+    with suppress(sqlite3.Error):  # the next one does more
+        database = sqlite3.connect(path, timeout=PATIENCE)
+        try:
+            database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        finally:
+            database.close()
+
+
 def _keep(database: sqlite3.Connection, client: str, state: ClientState) -> None:
-    database.execute("INSERT OR REPLACE INTO clients VALUES (?, ?, ?, ?, ?, ?, ?)", (client, *astuple(state)))
+    row = (client, state.arrival, state.day, state.today, state.total, state.until, state.seen)
+    database.execute("INSERT OR REPLACE INTO clients VALUES (?, ?, ?, ?, ?, ?, ?)", row)

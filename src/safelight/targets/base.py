@@ -211,7 +211,8 @@ class View:
         if len(off) and ((exact and off.max() > 1e-3) or scores.min() < -1e-6):
             raise BadAnswer(
                 f"Scores should be probabilities, but a row sums to {scores.sum(axis=1)[off.argmax()]:.4g} with least "
-                f'value {scores.min():.4g}; set output = "logits" (or "labels") for this target.'
+                f'value {scores.min():.4g}; set output = "logits" (or "labels") for this target, or inexact = true '
+                "where the server cuts or rounds them."
             )
         return self.shortened(scores)
 

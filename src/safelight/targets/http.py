@@ -42,11 +42,13 @@ class HttpModel(ForeignModel):
         speaks: the protocol.
         wire: the connection.
         batch: the most records in one question.
+        inexact: whether rows of scores need not sum to 1.
     """
 
     speaks: Speaks
     wire: Wire
     batch: int
+    inexact: bool = False
 
     def ask(self, x: Any) -> Array:
         """Send records x in batches.
@@ -81,6 +83,7 @@ def from_http(
     output_name: str | None = None,
     input_shape: tuple[int, ...] | None = None,
     output: str = "probabilities",
+    inexact: bool = False,
     retries: int = 5,
     allowed: bool = False,
     name: str | None = None,
@@ -106,6 +109,7 @@ def from_http(
         output_name: the output to read, e.g. "predict_proba" for MLServer's scikit-learn models.
         input_shape: of one image as the server takes it, e.g. (784,), where it does not say so itself.
         output: "probabilities", "logits" (softmax gives the scores) or "labels".
+        inexact: the server cuts or rounds its scores, so that rows need not sum to 1.
         retries: how often a question is sent again when the server is busy (429, 502, 503, 504; Retry-After is kept) or
             cannot be reached, with waits of 0.5, 1, 2, ... up to 30 seconds.
         allowed: the owner's word that an address which is not this machine may be tested.
@@ -152,5 +156,5 @@ def from_http(
         batch = max(1, min(batch, int(rate)))
     title = name or f"{where.netloc.decode()}{where.path.rstrip('/')}"
     return Target(
-        title, HttpModel(inputs, meaning, speaks, wire, batch), f"served by {protocol}, gives {meaning.output}"
+        title, HttpModel(inputs, meaning, speaks, wire, batch, inexact), f"served by {protocol}, gives {meaning.output}"
     )
