@@ -2,6 +2,8 @@
 
 import hashlib
 import sqlite3
+import subprocess
+import sys
 import time
 
 import pytest
@@ -82,6 +84,12 @@ def test_what_is_missing_is_said(policy, words, trouble, capsys):
     assert trouble in capsys.readouterr().err
 
 
+def run(port):
+    """Serve in a process of its own: a server that cannot start may take its process's files with it."""
+    words = [sys.executable, "-m", "safelight", "guard", "run", "--port", str(port)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=60)
+
+
 def test_a_client_that_nobody_is_gets_a_hint_and_a_taken_port_is_said(policy, capsys):
     import socket
 
@@ -89,14 +97,14 @@ def test_a_client_that_nobody_is_gets_a_hint_and_a_taken_port_is_said(policy, ca
     assert main(["guard", "quarantine", "ward-4"]) == 2
     assert "There is no client 'ward-4'. Did you mean 'ward-3'?" in capsys.readouterr().err
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        assert main(["guard", "run", "--port", str(taken.getsockname()[1])]) == 2
-    assert "Nothing can listen at 127.0.0.1" in capsys.readouterr().err
+        ended = run(taken.getsockname()[1])
+    assert ended.returncode == 2
+    assert "Nothing can listen at 127.0.0.1" in ended.stderr
 
 
-def test_signals_that_nothing_watches_are_said(policy, tmp_path, capsys):
+def test_signals_that_nothing_watches_are_said(policy, tmp_path):
     import socket
 
     (tmp_path / "guard.toml").write_text(TEXT + "[signals]\nfalse_alarms_per_1000_clients = 1\n")
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        main(["guard", "run", "--port", str(taken.getsockname()[1])])
-    assert "this version watches no signals" in capsys.readouterr().err
+        assert "this version watches no signals" in run(taken.getsockname()[1]).stderr
