@@ -34,6 +34,7 @@ from safelight.controls.coins.missing import MissingCoins
 from safelight.controls.coins.named import NamedCoins
 from safelight.controls.coins.poisoned import PoisonedCoins
 from safelight.controls.coins.properties import PropertyCoins
+from safelight.controls.coins.ranges import RangeCoins
 from safelight.controls.coins.records import RecordCoins
 from safelight.controls.coins.releases import LinkCoins, SinglingCoins
 from safelight.controls.coins.sets import SetCoins
@@ -47,6 +48,7 @@ from safelight.evidence import (
     WhichBelongTogether,
     WhichCanaries,
     WhichIsMissing,
+    WhichRanges,
     WhichSets,
     WhichShare,
     WhichValue,
@@ -203,6 +205,8 @@ def bench_of(attack: Attack) -> Bench:
         return replace(table_bench(CanaryCoins(once, share=1.0), found, splits), runs=12)
     if attack.answers is WhoWasInPoisoned:
         return replace(table_bench(PoisonedCoins(share=1.0), found, splits), runs=24)
+    if attack.answers is WhichRanges:
+        return replace(digits_bench(), coins=RangeCoins(share=1.0), found=found, runs=6)
     bench = table_bench(RecordCoins(share=1.0), found, splits)
     if attack.answers is WhichSets:
         # A trained set of five shows unless all five are forgotten.

@@ -68,6 +68,19 @@ class WhichSets(WhoWasIn):
 
 
 @dataclass(frozen=True)
+class WhichRanges(WhoWasIn):
+    """Is some record of this range in the training data? Answered by `Scores` (n, 1).
+
+    The records are the centres of the ranges, pictures: each range holds all moves of its centre.
+
+    Attributes:
+        reach: pixels that a move may go along each side (>= 0).
+    """
+
+    reach: int = 1
+
+
+@dataclass(frozen=True)
 class WhichValue:
     """Which of `values` did each record hold in `column`? The column is blanked. Answered by `Scores` (n, k)."""
 

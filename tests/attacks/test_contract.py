@@ -21,6 +21,7 @@ from safelight.controls.coins.missing import MissingCoins
 from safelight.controls.coins.named import NamedCoins
 from safelight.controls.coins.poisoned import PoisonedCoins
 from safelight.controls.coins.properties import PropertyCoins
+from safelight.controls.coins.ranges import RangeCoins
 from safelight.controls.coins.records import RecordCoins
 from safelight.controls.coins.releases import LinkCoins, SinglingCoins
 from safelight.controls.coins.sets import SetCoins
@@ -38,6 +39,7 @@ from safelight.evidence import (
     WhichBelongTogether,
     WhichCanaries,
     WhichIsMissing,
+    WhichRanges,
     WhichSets,
     WhichShare,
     WhichValue,
@@ -108,6 +110,9 @@ def case(attack, pictures, table):
         if hasattr(attack, "planted"):
             recipe = TorchRecipe(batchnorm, Images((1, 8, 8)), epochs=3)
         return splits, coins, recipe
+    if attack.answers is WhichRanges:
+        splits, _, recipe = pictures
+        return splits, RangeCoins(), recipe
     special = {
         WhichValue: AttributeCoins("secret"),
         WhichCanaries: CanaryCoins(),

@@ -12,8 +12,8 @@ import safelight as sl
 from safelight.attacks.base import all_attacks
 from safelight.compute.shadows import ShadowPool
 from safelight.data.records import Records, concat
-from safelight.errors import AccessDenied
-from safelight.evidence import Scores, WhichSets
+from safelight.errors import AccessDenied, InputError
+from safelight.evidence import Scores, WhichRanges, WhichSets
 from safelight.measures.roc import auc_p
 from safelight.recipes.sklearn import SklearnRecipe
 from safelight.targets.base import Side
@@ -96,6 +96,10 @@ def test_every_membership_attack_runs_on_a_regressor_or_refuses_in_one_sentence(
     asked = concat([members, nonmembers])
     owner = {"owner": asked.person} if attack.answers is WhichSets else {}
     question = attack.answers(Records(asked.x, asked.y, asked.ids), **owner)
+    if attack.answers is WhichRanges:
+        with pytest.raises(InputError, match="rows of a table cannot be moved by pixels; give pictures"):
+            attack.run(target.view(ThreatModel(), side), question, np.random.default_rng(0))
+        return
     if getattr(attack, "misfit", None) is not None and (reason := attack.misfit(target.model, side)):
         assert reason == "a regressor has no label to change"
         with pytest.raises(AccessDenied, match="a regressor has none; use M001"):

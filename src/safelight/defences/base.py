@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
+import importlib.util
 import inspect
 import pkgutil
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from safelight.data.records import Records
@@ -167,16 +168,24 @@ def _short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+_NAMES = "name: ClassVar[str] = "
+"""What a file that defines a defence holds."""
+
+
 @cache
 def all_defences() -> dict[str, type[Defence]]:
     """Return every defence by name: those in this folder and those of the entry-point group `safelight.defences`.
 
-    A file whose package is not installed is left out.
+    A file that names no defence is not imported, since it may need packages that take seconds; one whose package is not
+    installed is left out.
     """
     import safelight.defences as room
 
     found: dict[str, type[Defence]] = {}
     for module in pkgutil.walk_packages(room.__path__, room.__name__ + "."):
+        spec = importlib.util.find_spec(module.name)
+        if spec is None or spec.origin is None or _NAMES not in Path(spec.origin).read_text("utf-8"):
+            continue
         try:
             home = importlib.import_module(module.name)
         except InputError:
