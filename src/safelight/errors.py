@@ -84,6 +84,10 @@ class StoreFailed(SafelightError):
     exit_code = 3
 
 
+class Changed(InputError):
+    """Somebody else changed a document of the guard meanwhile; read it again."""
+
+
 class WorkersLost(SafelightError):
     """Worker processes die again and again, or have other packages; what was finished is kept."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safelight.guard.judge import DAY, Call, ClientState, Limit, Verdict, judge
+from safelight.guard.judge import DAY, Call, ClientState, Limit, Step, Verdict, judge
 from safelight.guard.policy import Budget, GuardPolicy, Protocol, Upstream
 
 START = 1_800_000_000.0
@@ -134,7 +134,7 @@ def test_days_end_at_midnight_and_lifetimes_do_not():
 
 
 def test_quarantine_ends_by_itself_and_goes_before_budgets():
-    held = ClientState(until=START + 30)
+    held = ClientState(until=START + 30, step=Step.QUARANTINE)
     decision, _ = judge(policy(per_minute=1), held, call(START, 5))
     assert (decision.verdict, decision.retry_after) == (Verdict.QUARANTINED, 30)
     decision, _ = judge(policy(per_minute=1), held, call(START + 30))

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from enum import Enum
+from enum import Enum, IntEnum
 
 from safelight.guard.policy import GuardPolicy
 
 DAY = 86400.0  # seconds
+
+
+class Step(IntEnum):
+    """What is done about a client, from the mildest; each holds until its time is over, and can be taken back."""
+
+    NONE = 0
+    LOG = 1
+    COARSEN = 2
+    SLOW = 3
+    CHALLENGE = 4
+    QUARANTINE = 5
+    REFUSE = 6
 
 
 class Verdict(Enum):
@@ -60,8 +72,9 @@ class ClientState:
         day: number of the UTC day that `today` belongs to.
         today: records answered on that day.
         total: records answered ever.
-        until: it is in quarantine before this time.
+        until: its step holds before this time.
         seen: the latest time of its calls; a clock that is set back does not turn this back.
+        step: what is done about it.
     """
 
     arrival: float = 0.0
@@ -70,6 +83,11 @@ class ClientState:
     total: int = 0
     until: float = 0.0
     seen: float = 0.0
+    step: Step = Step.NONE
+
+    def stands(self, now: float) -> Step:
+        """Return the step that holds now."""
+        return self.step if now < self.until else Step.NONE
 
 
 @dataclass(frozen=True)
@@ -80,11 +98,13 @@ class Decision:
         verdict: what becomes of it.
         limit: that stood against it.
         retry_after: whole seconds until the same call could pass, or None where waiting does not help.
+        step: that holds for the client; from COARSEN on its answers are coarser, from SLOW on later.
     """
 
     verdict: Verdict
     limit: Limit = Limit.NONE
     retry_after: int | None = None
+    step: Step = Step.NONE
 
 
 def judge(policy: GuardPolicy, state: ClientState, call: Call) -> tuple[Decision, ClientState]:
@@ -96,8 +116,9 @@ def judge(policy: GuardPolicy, state: ClientState, call: Call) -> tuple[Decision
     """
     now = max(call.at, state.seen)
     state = replace(state, seen=now)
-    if now < state.until:
-        return Decision(Verdict.QUARANTINED, Limit.QUARANTINE, _seconds(state.until - now)), state
+    step = state.stands(now)
+    if step >= Step.QUARANTINE:
+        return Decision(Verdict.QUARANTINED, Limit.QUARANTINE, _seconds(state.until - now), step), state
     budget, n = policy.budget, call.records
     day = int(now // DAY)
     today = state.today if state.day == day else 0
@@ -107,8 +128,7 @@ def judge(policy: GuardPolicy, state: ClientState, call: Call) -> tuple[Decision
     waits: list[tuple[float, Limit]] = []
     arrival = state.arrival
     if budget.per_minute is not None:
-        step = 60.0 / budget.per_minute
-        arrival = max(arrival, now) + n * step
+        arrival = max(arrival, now) + n * 60.0 / budget.per_minute
         waits.append((arrival - 60.0 - now, Limit.RATE))
     if budget.per_day is not None and today + n > budget.per_day:
         waits.append(((day + 1) * DAY - now, Limit.DAY))
@@ -117,7 +137,8 @@ def judge(policy: GuardPolicy, state: ClientState, call: Call) -> tuple[Decision
     wait, limit = max(waits, key=lambda each: each[0], default=(0.0, Limit.NONE))
     if wait > 1e-6:  # far below a record's share of a minute; far above the rounding of seconds since 1970
         return Decision(Verdict.LATER, limit, _seconds(wait)), state
-    return Decision(Verdict.ALLOWED), replace(state, arrival=arrival, day=day, today=today + n, total=state.total + n)
+    decision = Decision(Verdict.ALLOWED, step=step)
+    return decision, replace(state, arrival=arrival, day=day, today=today + n, total=state.total + n)
 
 
 def _first(policy: GuardPolicy, n: int) -> Limit:

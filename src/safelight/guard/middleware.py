@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from safelight.errors import StoreFailed
 from safelight.guard import problems
+from safelight.guard.alarm import Alarm
 from safelight.guard.chain import sealed
 from safelight.guard.clients import client_of
 from safelight.guard.exchange import (
@@ -29,11 +32,13 @@ from safelight.guard.exchange import (
     single,
     whole,
 )
-from safelight.guard.judge import Call
+from safelight.guard.judge import Call, Decision, Step, Verdict
 from safelight.guard.policy import Fail, GuardPolicy, Key, Outputs
 from safelight.guard.problems import Problem
 from safelight.guard.protocols import SPEAKS
-from safelight.guard.protocols.base import NotUnderstood, Question, Speaks
+from safelight.guard.protocols.base import NotUnderstood, Question, Speaks, Written
+from safelight.guard.respond import Responder
+from safelight.guard.seen import Seen
 from safelight.guard.store import Store
 from safelight.guard.watch import WatchedPolicy
 
@@ -64,6 +69,14 @@ class Asked:
     why: str = ""
 
 
+class Watches(Protocol):
+    """What looks at sequences of calls: `safelight.guard.watcher.Watcher`."""
+
+    def see(self, seen: Seen) -> Sequence[Alarm]:
+        """Take in one answered call and return what rings."""
+        ...
+
+
 class GuardMiddleware:
     """Let questions through to an app as the policy says, and harden its answers.
 
@@ -76,6 +89,7 @@ class GuardMiddleware:
         most: bytes that a question or an answer may have.
         clock: seconds since 1970.
         say: takes words for the operator; they go to stderr when left out.
+        watcher: looks at sequences of calls; made from [signals] of the policy when left out.
 
     Raises:
         InputError: the policy or its database cannot be used.
@@ -89,6 +103,7 @@ class GuardMiddleware:
         most: int = MOST,
         clock: Callable[[], float] = time.time,
         say: Callable[[str], None] | None = None,
+        watcher: Watches | None = None,
     ) -> None:
         self.app, self.most, self.clock = app, most, clock
         self._say = say or (lambda words: print(f"safelight guard: {words}", file=sys.stderr))
@@ -97,6 +112,8 @@ class GuardMiddleware:
         else:
             self._now = WatchedPolicy(Path(policy), self._changed).now
         self.store = Store.open(self._now().database)
+        self.responder = Responder(self._now, self.store, self._say)
+        self.watcher = watcher
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -140,15 +157,22 @@ class GuardMiddleware:
         records = question.records if question is not None else 1
         call = Call(asked.client.id, asked.client.cohort, asked.model, self.clock(), records, hashed)
         try:
-            refusal = problems.problem_of(self.store.decide(policy, call, asked.why))
+            decision = self.store.decide(policy, call, asked.why)
         except StoreFailed as error:
             self._say(f"{error} Calls are {MEANWHILE[policy.fail]} meanwhile.")
-            refusal = problems.CLOSED if policy.fail is Fail.CLOSED else None
+            if policy.fail is Fail.CLOSED:
+                return problems.CLOSED
+            decision = Decision(Verdict.ALLOWED)
             outputs = replace(outputs, label_only=outputs.label_only or policy.fail is Fail.LABEL_ONLY)
+        refusal = problems.problem_of(decision)
         if refusal is None and question is None and policy.fail is not Fail.OPEN:
             refusal = problems.UNREADABLE
         if refusal is not None:
             return refusal
+        if decision.step >= Step.COARSEN:
+            outputs = policy.actions.coarser(outputs)
+        if decision.step >= Step.SLOW:
+            await asyncio.sleep(policy.actions.delay)
         if question is not None:
             onward = inward(scope, policy, question.body, question.headers), question.body
         else:
@@ -161,9 +185,28 @@ class GuardMiddleware:
         left = self._left(asked, outputs, answer)
         if isinstance(left, Problem):
             self._note("answer held back", asked, answer.status)
+            return left
+        if isinstance(left, Written):
+            if self._rings(asked, call, left):
+                return problems.QUARANTINED
+            return _sent(answer, left)
         return left
 
-    def _left(self, asked: Asked, outputs: Outputs, answer: Answer) -> Answer | Problem:
+    def _rings(self, asked: Asked, call: Call, answer: Written) -> bool:
+        """Show an answer to the watch before it leaves; return whether it must not leave."""
+        if self.watcher is None or asked.question is None:
+            return False
+        seen = Seen(call.client, call.cohort, call.model, call.at, asked.question.x, answer.raw)
+        alarms = self.watcher.see(seen)
+        try:
+            for alarm in alarms:
+                self.responder.respond(alarm)
+            return bool(alarms) and self.store.state(call.client).stands(call.at) >= Step.QUARANTINE
+        except StoreFailed as error:
+            self._say(str(error))
+            return asked.policy.fail is Fail.CLOSED
+
+    def _left(self, asked: Asked, outputs: Outputs, answer: Answer) -> Answer | Written | Problem:
         """Return what is left of an answer. A server's refusal passes; of its own failure nothing does."""
         if 400 <= answer.status < 500:
             return answer
@@ -173,13 +216,10 @@ class GuardMiddleware:
             headers = single(answer.headers)
             if asked.question is None or headers is None:
                 raise NotUnderstood("its question was not understood, or it has two headers where one is read")
-            written = asked.speaks.answer(asked.question, answer.body, headers, outputs.defence, outputs.names)
+            return asked.speaks.answer(asked.question, answer.body, headers, outputs.defence, outputs.names)
         except NotUnderstood as why:
             self._say(f"an answer was not understood: {why}")
             return answer if asked.policy.fail is Fail.OPEN else problems.UNANSWERABLE
-        described = [(name.encode(), value.encode()) for name, value in written.headers.items()]
-        kept = [(name, value) for name, value in answer.headers if name.lower() not in ABOUT_BODY]
-        return Answer(200, [*kept, *described], written.body)
 
     def _note(self, what: str, asked: Asked, status: int) -> None:
         try:
@@ -193,6 +233,13 @@ class GuardMiddleware:
             self.store.note("policy", self.clock(), words=words)
         except StoreFailed as error:
             self._say(str(error))
+
+
+def _sent(answer: Answer, written: Written) -> Answer:
+    """Return an answer with what is left of its body, and the headers that describe it."""
+    described = [(name.encode(), value.encode()) for name, value in written.headers.items()]
+    kept = [(name, value) for name, value in answer.headers if name.lower() not in ABOUT_BODY]
+    return Answer(200, [*kept, *described], written.body)
 
 
 def _read(scope: Scope, policy: GuardPolicy, speaks: Speaks, client: Key, model: str, body: bytes) -> Asked:

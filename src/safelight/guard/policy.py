@@ -7,7 +7,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -135,6 +135,35 @@ class Signals:
 
 
 @dataclass(frozen=True)
+class Actions:
+    """[actions]: what is done about a client that the watch points at.
+
+    Attributes:
+        minutes: that a quarantine, or a milder step, holds (> 0).
+        top_k: largest scores that stay for a client whose answers are made coarser (>= 1).
+        decimals: that they are rounded to (>= 0).
+        delay: seconds that a slowed client waits for each answer (>= 0).
+    """
+
+    minutes: float = 60.0
+    top_k: int = 1
+    decimals: int = 1
+    delay: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.minutes < 1e7:
+            raise InputError(f"minutes is {self.minutes:g}; it must be above 0, such as 60.")
+        if not 0 <= self.delay <= 60:
+            raise InputError(f"delay is {self.delay:g}; it must be from 0 to 60 seconds.")
+
+    def coarser(self, outputs: Outputs) -> Outputs:
+        """Return what leaves for a client whose answers are made coarser: never more than for others."""
+        top = min(outputs.top_k or self.top_k, self.top_k)
+        decimals = self.decimals if outputs.decimals is None else min(outputs.decimals, self.decimals)
+        return replace(outputs, top_k=top, decimals=decimals)
+
+
+@dataclass(frozen=True)
 class Failing:
     """[fail]: what becomes of a call that cannot be judged.
 
@@ -174,6 +203,7 @@ class GuardPolicy:
     budget: Budget = field(default_factory=Budget)
     outputs: Outputs = field(default_factory=Outputs)
     signals: Signals | None = None
+    actions: Actions = field(default_factory=Actions)
     fail: Fail = Fail.CLOSED
     store: str = "sqlite:///guard.db"
 
@@ -188,6 +218,7 @@ TABLES: Mapping[str, type[Any]] = {
     "budget": Budget,
     "outputs": Outputs,
     "signals": Signals,
+    "actions": Actions,
     "fail": Failing,
     "store": Storing,
 }
@@ -237,6 +268,7 @@ def parse_policy(document: Mapping[str, Any], folder: Path, where: str) -> Guard
         budget=tables["budget"],
         outputs=tables["outputs"],
         signals=tables["signals"] if "signals" in document else None,
+        actions=tables["actions"],
         fail=tables["fail"].mode,
         store=store,
     )

@@ -51,6 +51,7 @@ TOO_LONG = Problem(413, "Content Too Large", "Send fewer records in one question
 UNREADABLE = Problem(400, "Bad Request", "The question cannot be read as one of this protocol.")
 UNANSWERABLE = Problem(502, "Bad Gateway", "The model's answer cannot be passed on.")
 GONE = Problem(502, "Bad Gateway", "The model server does not answer.", 5)
+QUARANTINED = Problem(403, "Forbidden", "This client may not ask now; write to the operator.")
 CLOSED = Problem(503, "Service Unavailable", "The service cannot keep its records now.", 5)
 
 
@@ -59,7 +60,7 @@ def problem_of(decision: Decision) -> Problem | None:
     if decision.verdict is Verdict.LATER:
         return Problem(429, "Too Many Requests", "This client has asked enough for now.", decision.retry_after)
     if decision.verdict is Verdict.QUARANTINED:
-        return Problem(403, "Forbidden", "This client may not ask now; write to the operator.")
+        return QUARANTINED
     if decision.verdict is Verdict.TOO_LARGE:
         return TOO_LONG
     return None

@@ -6,26 +6,50 @@ guard that is killed gives no budget back. A machine that loses power may lose t
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from safelight.errors import InputError, StoreFailed
+from safelight.errors import Changed, InputError, StoreFailed
 from safelight.guard.chain import START, Head, Row, digest, secret, text_of, verify
-from safelight.guard.judge import Call, ClientState, Decision, Verdict, judge
+from safelight.guard.judge import Call, ClientState, Decision, Step, Verdict, judge
 from safelight.guard.policy import GuardPolicy
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS clients (client TEXT PRIMARY KEY, arrival REAL NOT NULL, day INTEGER NOT NULL,
-  today INTEGER NOT NULL, total INTEGER NOT NULL, until REAL NOT NULL, seen REAL NOT NULL) WITHOUT ROWID;
+  today INTEGER NOT NULL, total INTEGER NOT NULL, until REAL NOT NULL, seen REAL NOT NULL,
+  step INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS documents (kind TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,
+  text TEXT NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS log (number INTEGER PRIMARY KEY, text TEXT NOT NULL, digest BLOB NOT NULL);
 """
 PATIENCE = 2.0  # seconds that one process waits for another to finish writing
 TIDY = 1000  # transactions after which the write-ahead log is moved into the file, beside the calls and not in one
+
+
+FIELDS = "arrival, day, today, total, until, seen, step"
+
+
+@dataclass(frozen=True)
+class Document:
+    """Facts beside budgets and log: an alias of a model, an incident, an approval.
+
+    Attributes:
+        kind: of document.
+        name: of its own among its kind.
+        version: 1, 2, 3, ...: how often it was written.
+        facts: as JSON holds them.
+    """
+
+    kind: str
+    name: str
+    version: int
+    facts: Mapping[str, Any]
 
 
 @dataclass
@@ -98,10 +122,70 @@ class Store:
 
     def quarantine(self, client: str, until: float, at: float) -> None:
         """Let nothing of a client through before `until` (seconds since 1970); raises StoreFailed."""
+        self.step(client, Step.QUARANTINE if until > at else Step.NONE, until, at)
+
+    def step(self, client: str, step: Step, until: float, at: float, **facts: Any) -> None:
+        """Take a step about a client that holds before `until` (seconds since 1970); raises StoreFailed.
+
+        Args:
+            client: its id.
+            step: NONE takes an earlier one back.
+            until: when it ends by itself.
+            at: now.
+            facts: for the log: why, and by whom.
+        """
         with self._transaction() as database:
-            _keep(database, client, replace(_state(database, client), until=until))
-            facts = {"what": "quarantine" if until > at else "release", "client": client, "until": round(until, 3)}
-            self._append(database, facts | {"at": round(at, 3)})
+            _keep(database, client, replace(_state(database, client), until=until, step=step))
+            what = "release" if step is Step.NONE else step.name.lower()
+            self._append(
+                database, {"what": what, "client": client, "until": round(until, 3), "at": round(at, 3), **facts}
+            )
+
+    def read(self, kind: str, name: str) -> Document | None:
+        """Return a document, or None; raises StoreFailed."""
+        with self._transaction() as database:
+            return _document(database, kind, name)
+
+    def documents(self, kind: str) -> list[Document]:
+        """Return all documents of a kind, by name; raises StoreFailed."""
+        with self._transaction() as database:
+            query = "SELECT name, version, text FROM documents WHERE kind = ? ORDER BY name"
+            return [
+                Document(kind, name, version, json.loads(text))
+                for name, version, text in database.execute(query, (kind,))
+            ]
+
+    def write(
+        self, kind: str, name: str, facts: Mapping[str, Any], expect: int, *, what: str, at: float, **logged: Any
+    ) -> Document:
+        """Write a document and its row of the log, all or nothing.
+
+        Args:
+            kind: of document.
+            name: of its own among its kind.
+            facts: as JSON holds them.
+            expect: the version that it has now, 0 where there is none yet.
+            what: was done, for the log.
+            at: now.
+            logged: more for the log.
+
+        Raises:
+            Changed: it has another version.
+            StoreFailed: nothing was kept.
+        """
+        with self._transaction() as database:
+            found = _document(database, kind, name)
+            version = found.version if found else 0
+            if version != expect:
+                raise Changed(
+                    f"The {kind} {name!r} was changed meanwhile (version {version}, not {expect}); look again."
+                )
+            document = Document(kind, name, version + 1, facts)
+            row = (kind, name, version + 1, text_of(facts))
+            database.execute("INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?)", row)
+            about = {"what": what, "at": round(at, 3), "kind": kind, "name": name, "version": version + 1}
+            self._append(database, about | logged)
+        return document
 
     def state(self, client: str) -> ClientState:
         """Return what is known of a client; raises StoreFailed."""
@@ -111,8 +195,8 @@ class Store:
     def clients(self) -> dict[str, ClientState]:
         """Return what is known of every client that ever asked; raises StoreFailed."""
         with self._transaction() as database:
-            found = database.execute("SELECT client, arrival, day, today, total, until, seen FROM clients")
-            return {str(row[0]): ClientState(*row[1:]) for row in found}
+            found = database.execute(f"SELECT client, {FIELDS} FROM clients")
+            return {str(row[0]): _read(row[1:]) for row in found}
 
     def verify(self, noted: Head | None = None) -> tuple[Head, str]:
         """Walk the log; see `safelight.guard.chain.verify`. Raises StoreFailed."""
@@ -181,9 +265,19 @@ class Store:
 
 
 def _state(database: sqlite3.Connection, client: str) -> ClientState:
-    query = "SELECT arrival, day, today, total, until, seen FROM clients WHERE client = ?"
-    found = database.execute(query, (client,)).fetchone()
-    return ClientState(*found) if found else ClientState()
+    found = database.execute(f"SELECT {FIELDS} FROM clients WHERE client = ?", (client,)).fetchone()
+    return _read(found) if found else ClientState()
+
+
+def _read(row: Sequence[Any]) -> ClientState:
+    *known, step = row
+    return ClientState(*known, Step(step))
+
+
+def _document(database: sqlite3.Connection, kind: str, name: str) -> Document | None:
+    query = "SELECT version, text FROM documents WHERE kind = ? AND name = ?"
+    found = database.execute(query, (kind, name)).fetchone()
+    return Document(kind, name, found[0], json.loads(found[1])) if found else None
 
 
 def _checkpoint(path: Path) -> None:
@@ -196,5 +290,5 @@ def _checkpoint(path: Path) -> None:
 
 
 def _keep(database: sqlite3.Connection, client: str, state: ClientState) -> None:
-    row = (client, state.arrival, state.day, state.today, state.total, state.until, state.seen)
-    database.execute("INSERT OR REPLACE INTO clients VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    row = (client, state.arrival, state.day, state.today, state.total, state.until, state.seen, int(state.step))
+    database.execute("INSERT OR REPLACE INTO clients VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,31 @@ LONGEST = 200  # characters of a label
 _FRACTION = re.compile(r"\d[.,:]\d|\d[eE]-\d")
 
 
-def hardened(values: Array, key: Array, defence: OnOutputs) -> Array:
+@dataclass
+class Reading:
+    """One answer while it is read.
+
+    Attributes:
+        key: hash (n,) uint64 of each record that was asked about.
+        defence: that hardens scores.
+        names: of outputs that may leave, () for any.
+        said: what the model said so far, before it was hardened.
+    """
+
+    key: Array
+    defence: OnOutputs
+    names: Sequence[str] = ()
+    said: list[Array] = field(default_factory=list)
+
+    @property
+    def raw(self) -> Array:
+        """The scores (n, classes) among what was said, else the first output (n,); (n, 0) where there is none."""
+        flat = [values.reshape(-1) for values in self.said if values.ndim == 1 or values.shape[1] == 1]
+        wide = [values for values in self.said if values.ndim == 2 and values.shape[1] > 1]
+        return next(iter([*wide, *flat]), np.empty((len(self.key), 0)))
+
+
+def hardened(values: Array, reading: Reading) -> Array:
     """Return what is left of one output about n records.
 
     Rows (n, k) in [0, 1] that sum to 1 are scores and go through `defence.harden`. Whole numbers and words (n,) or
@@ -28,7 +53,7 @@ def hardened(values: Array, key: Array, defence: OnOutputs) -> Array:
     Raises:
         NotUnderstood: it is none of these, or not about n records.
     """
-    n = len(key)
+    n = len(reading.key)
     if values.ndim == 0 or len(values) != n:
         raise NotUnderstood(f"it answers {len(values) if values.ndim else 'no'} records, and {n} were asked about")
     single = values.ndim == 1 or (values.ndim == 2 and values.shape[1] == 1)
@@ -36,19 +61,22 @@ def hardened(values: Array, key: Array, defence: OnOutputs) -> Array:
     if kind in "OU":
         if not single or not all(_is_label(value) for value in values.reshape(-1)):
             raise NotUnderstood("its words are no labels")
+        reading.said.append(values)
         return values
     if kind not in "biuf" or not np.isfinite(values).all():
         raise NotUnderstood("it holds something else than finite numbers and labels")
     if single:
+        reading.said.append(values)
         if kind != "f" or (values == np.rint(values)).all():
             return values
-        if defence.access < Access.SCORES:
+        if reading.defence.access < Access.SCORES:
             raise NotUnderstood("it is a real number, which no label stands for")
-        return defence.answers(values.reshape(-1).astype(np.float64), key).reshape(values.shape)
+        return reading.defence.answers(values.reshape(-1).astype(np.float64), reading.key).reshape(values.shape)
     scores = values.astype(np.float64)
     if not are_scores(scores):
         raise NotUnderstood(f"its numbers of shape {values.shape} are no scores")
-    return defence.harden(scores, key)
+    reading.said.append(scores)
+    return reading.defence.harden(scores, reading.key)
 
 
 def are_scores(values: Array) -> bool:
@@ -62,42 +90,38 @@ def are_scores(values: Array) -> bool:
     )
 
 
-def predictions(found: Any, key: Array, defence: OnOutputs, names: Sequence[str]) -> Any:
+def predictions(found: Any, reading: Reading) -> Any:
     """Return what is left of "predictions": a list about n records, a list of n rows by name, or columns by name."""
     if isinstance(found, list):
         if found and all(isinstance(row, dict) for row in found):
             if any(row.keys() != found[0].keys() for row in found):
                 raise NotUnderstood("its rows have different names")
-            columns = by_name({name: [row[name] for row in found] for name in found[0]}, key, defence, names)
+            columns = by_name({name: [row[name] for row in found] for name in found[0]}, reading)
             return [dict(zip(columns, row)) for row in zip(*columns.values())]
-        return plain(found, key, defence)
+        return hardened(array(found), reading).tolist()
     if isinstance(found, dict):
-        return by_name(found, key, defence, names)
+        return by_name(found, reading)
     raise NotUnderstood("its predictions are neither a list nor a table")
 
 
-def by_name(columns: Mapping[str, Any], key: Array, defence: OnOutputs, names: Sequence[str]) -> dict[str, list[Any]]:
+def by_name(columns: Mapping[str, Any], reading: Reading) -> dict[str, list[Any]]:
     """Return what is left of columns by name. Columns of real numbers that sum to 1 in each row are scores together."""
-    kept = {name: array(values) for name, values in columns.items() if not names or name in names}
+    kept = {name: array(values) for name, values in columns.items() if not reading.names or name in reading.names}
     if not kept:
         raise NotUnderstood("it holds none of the outputs that may leave")
-    real = [name for name, values in kept.items() if values.dtype.kind == "f" and values.shape == (len(key),)]
+    n = len(reading.key)
+    real = [name for name, values in kept.items() if values.dtype.kind == "f" and values.shape == (n,)]
     broken = [name for name in real if not (kept[name] == np.rint(kept[name])).all()]
     left: dict[str, list[Any]] = {}
     for together in (real, broken):
         if len(together) > 1 and are_scores(np.stack([kept[name] for name in together], axis=1)):
-            scores = defence.harden(np.stack([kept[name] for name in together], axis=1), key)
+            scores = hardened(np.stack([kept[name] for name in together], axis=1), reading)
             left = {name: scores[:, place].tolist() for place, name in enumerate(together)}
             break
     else:
         if len(broken) > 1:
             raise NotUnderstood(f"its {len(broken)} columns of real numbers are no scores")
-    return {name: left.get(name) or hardened(values, key, defence).tolist() for name, values in kept.items()}
-
-
-def plain(values: Any, key: Array, defence: OnOutputs) -> Any:
-    """Return what is left of a nested list about n records."""
-    return hardened(array(values), key, defence).tolist()
+    return {name: left.get(name) or hardened(values, reading).tolist() for name, values in kept.items()}
 
 
 def array(values: Any) -> Array:

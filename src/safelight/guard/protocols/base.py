@@ -60,10 +60,12 @@ class Written:
     Attributes:
         body: written anew.
         headers: that describe it.
+        raw: what the model said, before it was hardened: scores (n, classes), or labels or predictions (n,).
     """
 
     body: bytes
     headers: Mapping[str, str]
+    raw: Array
 
 
 class Speaks(Protocol):

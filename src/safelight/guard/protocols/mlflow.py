@@ -13,7 +13,7 @@ import numpy as np
 from numpy import ndarray as Array
 
 from safelight.defences.outputs.base import OnOutputs
-from safelight.guard.protocols.answers import array, predictions
+from safelight.guard.protocols.answers import Reading, array, predictions
 from safelight.guard.protocols.base import JSON, NotUnderstood, Question, Written, dumps, loads, only, table
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -54,7 +54,9 @@ def answer(
     content = loads(body)
     if "predictions" not in content:
         raise NotUnderstood("it holds no predictions")
-    return Written(dumps({"predictions": predictions(content["predictions"], question.key, defence, names)}), JSON)
+    reading = Reading(question.key, defence, names)
+    left = predictions(content["predictions"], reading)
+    return Written(dumps({"predictions": left}), JSON, reading.raw)
 
 
 def is_json(headers: Mapping[str, str]) -> bool:

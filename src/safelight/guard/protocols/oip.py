@@ -14,7 +14,7 @@ from typing import Any
 from numpy import ndarray as Array
 
 from safelight.defences.outputs.base import OnOutputs
-from safelight.guard.protocols.answers import array, hardened
+from safelight.guard.protocols.answers import Reading, array, hardened
 from safelight.guard.protocols.base import JSON, SEGMENT, NotUnderstood, Question, Written, dumps, loads, only, table
 from safelight.guard.protocols.tensors import DATATYPES, packed, unpacked
 
@@ -60,11 +60,11 @@ class Oip:
         self, question: Question, body: bytes, headers: Mapping[str, str], defence: OnOutputs, names: Sequence[str]
     ) -> Written:
         content, rest = parted(body, headers)
-        outputs, raws = [], []
+        outputs, raws, reading = [], [], Reading(question.key, defence, names)
         for output, values, raw in _tensors(content, "outputs", None, rest):
             if names and output["name"] not in names:
                 continue
-            left = hardened(values, question.key, defence)
+            left = hardened(values, reading)
             entry = {"name": output["name"], "shape": list(left.shape), "datatype": output["datatype"]}
             kept: dict[str, Any] = {}
             kind = (output.get("parameters") or {}).get("content_type")
@@ -79,7 +79,7 @@ class Oip:
         if not outputs:
             raise NotUnderstood("it holds none of the outputs that may leave")
         about = {name: content[name] for name in ("model_name", "model_version", "id") if _is_text(content.get(name))}
-        return Written(*_joined(about | {"outputs": outputs}, b"".join(raws)))
+        return Written(*_joined(about | {"outputs": outputs}, b"".join(raws)), reading.raw)
 
 
 def parted(body: bytes, headers: Mapping[str, str]) -> tuple[dict[str, Any], bytes]:
