@@ -92,7 +92,7 @@ def main(arguments: list[str]) -> int:
 
 def further(case: Case, chain: tuple, limit: Limit) -> float:
     """Return how often the best attack finds one of the limit's k on coins of yet another seed."""
-    fresh = replace(case, seed=case.seed + 77, _stores={})
+    fresh = replace(case, seed=case.seed + 77)
     recipe = fresh.defended(chain)
     target = recipe.fit(fresh.splits.members, fresh.seed)
     best = 0.0

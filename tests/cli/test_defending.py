@@ -49,8 +49,16 @@ def test_defences_are_drawn_side_by_side(project, capsys):
     assert main(["tradeoff", *TRY, "--try", "output-policy:top_k=1 + output-policy:decimals=1", "--json"]) == 0
     written = json.loads(capsys.readouterr().out)
     assert written["points"][1]["name"] == "output-policy(top_k=1) + output-policy(decimals=1)"
+    yardstick = [point["name"] for point in written["points"][2:]]
+    assert yardstick == ["dp-forest(epsilon=8)", "dp-forest(epsilon=1)"]
     for name in ("tradeoff.svg", "tradeoff.png", "tradeoff.json"):
         assert (project / "safelight-tradeoff" / name).stat().st_size > 500
+
+
+def test_a_yardstick_that_is_named_stands_alone(project, capsys):
+    assert main(["tradeoff", *TRY, "--try", "dp-forest:epsilon=2", "--json"]) == 0
+    points = json.loads(capsys.readouterr().out)["points"]
+    assert [point["name"] for point in points] == ["none", "dp-forest(epsilon=2)"]
 
 
 def test_a_defence_that_meets_a_limit_is_recommended(project, capsys):

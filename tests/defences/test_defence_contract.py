@@ -50,10 +50,27 @@ def test_an_unknown_defence_or_setting_is_refused_with_the_closest():
     assert describe(defence_of("output-policy", {"decimals": 1})) == "output-policy(decimals=1)"
 
 
+def test_the_name_of_a_private_training_always_says_its_epsilon():
+    assert describe(defence_of("dp-sgd")) == "dp-sgd(epsilon=8)"
+    assert describe(defence_of("dp-forest", {"epsilon": 1.0})) == "dp-forest(epsilon=1)"
+
+
+def test_a_defence_without_its_own_step_cannot_be_made():
+    @dataclass(frozen=True)
+    class Empty(InTraining):
+        pass
+
+    with pytest.raises(TypeError, match="fit"):
+        Empty()
+
+
 def test_records_among_the_settings_count_by_their_content():
     @dataclass(frozen=True)
     class Holding(InTraining):
         public: Records
+
+        def fit(self, recipe, records, seed):
+            return recipe.fit(records, seed)
 
     recipe = FunctionRecipe(opaque)
     some, other = (Records.of(np.full((4, 2), value), np.zeros(4, int)) for value in (0, 1))

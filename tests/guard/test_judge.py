@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safelight.guard.judge import DAY, Call, ClientState, Limit, Step, Verdict, judge
+from safelight.guard.judge import DAY, Account, Call, ClientState, Limit, Step, Verdict, accounts_of, judge
 from safelight.guard.policy import Budget, GuardPolicy, Protocol, Upstream
 
 START = 1_800_000_000.0
@@ -145,3 +145,125 @@ def test_without_limits_everything_passes_and_is_counted():
     decision, state = judge(OPEN, ClientState(), call(START, 10**6))
     assert decision.verdict is Verdict.ALLOWED
     assert state.total == 10**6
+
+
+# Several accounts ----------------------------------------------------------------------------------------------------
+
+CLIENTS = ("ward-3", "lab", "desk")
+COHORT = {"ward-3": "wards", "desk": "wards", "lab": ""}
+
+
+class Bucket:
+    """One budget, kept in the most literal way: tokens that drip, a list of what was taken."""
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget, self.tokens, self.before = budget, float(budget.per_minute or 0), START
+        self.taken: list[tuple[float, int]] = []
+
+    def holds(self, at: float, n: int) -> bool:
+        rate = self.budget.per_minute
+        if rate:
+            self.tokens = min(float(rate), self.tokens + (at - self.before) * rate / 60)
+            self.before = at
+        today = sum(records for when, records in self.taken if when // DAY == at // DAY)
+        return (
+            (not rate or n <= self.tokens + 1e-6 * rate / 60)
+            and (not self.budget.per_day or today + n <= self.budget.per_day)
+            and (not self.budget.lifetime or sum(records for _, records in self.taken) + n <= self.budget.lifetime)
+        )
+
+    def take(self, at: float, n: int) -> None:
+        self.tokens -= n
+        self.taken.append((at, n))
+
+
+budgets = st.builds(
+    Budget,
+    st.none() | st.integers(1, 20),
+    st.none() | st.integers(1, 40),
+    st.none() | st.integers(1, 80),
+)
+shared_traffic = st.lists(
+    st.tuples(st.floats(0, 40), st.integers(1, 12), st.sampled_from(CLIENTS), st.sampled_from(["diag", "triage"])),
+    min_size=1,
+    max_size=60,
+)
+
+
+def told_apart(rules: GuardPolicy, client: str, model: str) -> list[tuple[object, Budget]]:
+    own = rules.budgets.get(client, rules.budget)
+    found: list[tuple[object, Budget]] = [(client, own)]
+    if COHORT[client] == "wards":
+        found.append((("wards",), rules.cohorts["wards"]))
+    if model == "diag":
+        found.append(((client, "diag"), rules.models["diag"]))
+    return found
+
+
+@given(shared_traffic, budgets, budgets, budgets, budgets, st.sampled_from([1.0, 900.0]))
+@settings(max_examples=200, deadline=None)
+def test_accounts_together_let_through_what_literal_buckets_do_and_a_refusal_costs_none(
+    traffic, usual, own, shared, diag, slower
+):
+    """Three clients, one with a budget of its own, two in a cohort; a budget for one of two models."""
+    rules = replace(OPEN, budget=usual, budgets={"lab": own}, cohorts={"wards": shared}, models={"diag": diag})
+    states: dict[str, ClientState] = {name: ClientState() for name in CLIENTS}
+    accounts: dict[str, Account] = {}
+    buckets: dict[object, Bucket] = {}
+    at = START
+    for gap, records, client, model in traffic:
+        at += gap * slower
+        asked = Call(client, COHORT[client], model, at, records, b"hash")
+        others = {name: accounts[name] for name in accounts_of(rules, asked) if name in accounts}
+        before = replace(states[client], others=others)
+        decision, after = judge(rules, before, asked)
+        owners = told_apart(rules, client, model)
+        mine = [buckets.setdefault(owner, Bucket(budget)) for owner, budget in owners]
+        held = [bucket.holds(at, records) for bucket in mine]
+        fits = all(held)
+        assert (decision.verdict is Verdict.ALLOWED) == fits
+        if fits:
+            for bucket in mine:
+                bucket.take(at, records)
+            assert set(after.others) == set(accounts_of(rules, asked))
+            accounts |= after.others
+        else:
+            assert replace(after, seen=0.0) == replace(before, seen=0.0)
+        if decision.verdict is Verdict.LATER and decision.limit is not Limit.LIFETIME:
+            later = replace(asked, at=at + decision.retry_after)
+            again, _ = judge(rules, after, later)
+            assert again.verdict is Verdict.ALLOWED or again.limit is Limit.LIFETIME
+        states[client] = replace(after, others={})
+
+
+def test_the_largest_wait_of_all_accounts_is_told_and_whose_it_was():
+    rules = replace(
+        policy(per_minute=60), cohorts={"wards": Budget(per_minute=10)}, models={"diag": Budget(per_minute=20)}
+    )
+    decision, state = judge(rules, ClientState(), call(START, 10))
+    assert decision.verdict is Verdict.ALLOWED
+    decision, state = judge(rules, state, call(START, 2))
+    assert (decision.limit, decision.retry_after, decision.whose) == (Limit.RATE, 12, "cohort")
+    decision, _ = judge(rules, state, call(START, 15))
+    assert (decision.verdict, decision.whose) == (Verdict.TOO_LARGE, "cohort")
+    other = Call("desk", "wards", "triage", START, 1, b"")
+    shared = {name: each for name, each in state.others.items() if name in accounts_of(rules, other)}
+    decision, _ = judge(rules, ClientState(others=shared), other)
+    assert (decision.verdict, decision.whose) == (Verdict.LATER, "cohort")  # what one spent, the other lacks
+
+
+@given(shared_traffic)
+@settings(max_examples=60, deadline=None)
+def test_a_clock_that_is_set_back_frees_no_account(traffic):
+    rules = replace(OPEN, cohorts={"wards": Budget(per_day=5)})
+    spent, accounts = 0, {}
+    for number, (gap, records, client, _) in enumerate(traffic):
+        if COHORT[client] != "wards":
+            continue
+        at = START + gap - (number % 3) * DAY  # of clients that never asked before, so that nothing else holds them
+        asked = Call(client, "wards", "diag", at, records, b"")
+        decision, after = judge(rules, ClientState(others=accounts), asked)
+        if decision.verdict is Verdict.ALLOWED:
+            accounts, spent = after.others, spent + records
+    assert spent <= 15  # three days were seen, each at most once
+    assert all(account.day <= (START + 40) // DAY for account in accounts.values())

@@ -21,10 +21,10 @@ from safelight.targets.fake import LeakyRecipe
 from safelight.threat import Access, ThreatModel
 from safelight.tradeoff.case import Case
 from safelight.tradeoff.chart import draw, save
-from safelight.tradeoff.grid import chain_of, defaults
+from safelight.tradeoff.grid import chain_of, defaults, guarded, yardstick
 from safelight.tradeoff.measure import tradeoff
 from safelight.tradeoff.pareto import front
-from safelight.tradeoff.point import Leak, Point, as_json
+from safelight.tradeoff.point import Cost, Leak, Point, as_json
 from safelight.tradeoff.table import lines
 from safelight.tradeoff.words import said, verdict
 
@@ -37,6 +37,9 @@ class Refuses(InTraining):
 
     def misfit(self, recipe):
         return "It fits nothing; take another."
+
+    def fit(self, recipe, records, seed):
+        raise AssertionError
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,26 @@ def test_the_coins_of_every_defence_are_the_same(case):
     assert once[1].changes["membership"].value == 0
 
 
+def test_a_folder_gives_back_no_evidence_of_another_seed_attacker_or_data(case, tmp_path):
+    other = replace(case.splits, members=case.splits.members.take(np.arange(500)))
+    changed = [{}, {"seed": 1}, {"threat": ThreatModel(Access.SCORES, queries=100)}, {"splits": other}]
+    cases = [replace(case, recipe=replace(case.recipe, leak=0.5), **change) for change in changed]
+
+    def guesses(case):
+        return [leak.right for leak in tradeoff(case, [(Leaks(0.3),)], 1, 1)[1].leaks]
+
+    fresh = [guesses(case) for case in cases]
+    assert len({str(right) for right in fresh}) == len(cases)  # so that one taken for another would be seen
+    assert [guesses(replace(case, out=tmp_path)) for case in cases] == fresh
+    assert [guesses(replace(case, out=tmp_path)) for case in cases] == fresh  # and what is there is read again
+
+
+def test_another_case_of_the_same_folder_starts_with_no_evidence_in_memory(case):
+    tradeoff(case, [], 1, 1)
+    assert case._stores
+    assert not replace(case, seed=5)._stores
+
+
 def test_an_output_policy_reaches_target_recipe_and_shadows(case):
     points = tradeoff(replace(case, only=("M001", "M003")), [(OutputPolicy(label_only=True),)], runs=1, models=1)
     assert {leak.code for leak in points[0].leaks} == {"M001", "M003"}
@@ -81,10 +104,37 @@ def test_an_output_policy_reaches_target_recipe_and_shadows(case):
 def test_the_table_and_the_words_say_what_was_measured(points):
     table = "\n".join(lines(points))
     assert "leaks" in table
-    assert "not tried: refuses: It fits nothing" in table
+    best, each = table.split("membership: right guesses in 100 of each attack")
+    assert {"mu", "change", "training", "answer", "bytes"} <= set(best.splitlines()[1].split())
+    measured = points[2].leaks[0].success.value
+    assert each.splitlines()[4].split() == ["leaks", f"{100 * measured:.1f}"]
     words = "\n".join(said(points))
     assert "leaks helps: M001 is right in" in words
     assert as_json(points)[0]["leaks"][0]["mu"]["value"] is None  # every guess right: no finite mu
+
+
+def test_the_table_says_what_a_defence_costs_as_ratios(points):
+    dear = replace(points[1], cost=Cost(1.0, 1.0, 1, training_ratio=12.3, latency_ratio=1.52, size_ratio=0.041))
+    assert any(line.endswith("12 x    1.5 x  0.04 x") for line in lines([points[0], dear]))
+    figure = draw([points[0], dear], "A title")
+    drawn = {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in figure.axes[2].lines}
+    assert drawn["CPU time of a training"] == ([12.3], [1])
+    assert drawn["CPU time of an answer"] == ([1.52], [1])
+    assert drawn["bytes of the model"] == ([0.041], [1])
+
+
+def test_membership_of_canaries_stands_apart_from_that_of_records():
+    def leak(code, unit, told):
+        return Leak(code, "", "membership", unit, int(100 * told), 100, 2, 1, Measurement("success", told, 0, 1, 0.5),
+                    Measurement("mu", told))  # fmt: skip
+
+    points = [Point("none", Measurement("accuracy", 0.9), (leak("M001", "record", 0.6), leak("M008", "canary", 0.95)))]
+    assert points[0].worst("membership").code == "M001"
+    assert points[0].worst("membership of a canary").code == "M008"
+    assert points[0].worst().code == "M008"
+    table = "\n".join(lines(points))
+    assert "membership of a canary: the best attack on each" in table
+    assert len(draw(points, "A title").axes) == 2 + 3
 
 
 def test_who_is_on_the_front():
@@ -100,11 +150,18 @@ def test_who_is_on_the_front():
 
 def test_the_picture_is_drawn_with_a_panel_a_claim_and_everybody_in_the_key(points, tmp_path):
     figure = draw(points, "A title")
-    assert len(figure.axes) == 2
+    assert len(figure.axes) == 1 + 3  # a claim; the key, the cost, the notes
     for end in ("svg", "png"):
         save(points, tmp_path / f"t.{end}", "A title")
     svg = (tmp_path / "t.svg").read_text()
-    for word in ("leaks(leak=0.5)", "no defence", "whether a record was trained on", "A title"):
+    for word in (
+        "leaks(leak=0.5)",
+        "no defence",
+        "whether a record was trained on",
+        "A title",
+        ">mu<",
+        "CPU time of an answer",
+    ):
         assert word in svg
     save(points, tmp_path / "again.svg", "A title")
     assert (tmp_path / "again.svg").read_text() == svg
@@ -132,6 +189,17 @@ def test_defaults_fit_the_recipe():
         chains = defaults(recipe)
         assert len(chains) >= 2
         assert not any(chain[0].misfit(recipe) for chain in chains)
+
+
+def test_the_yardstick_is_differential_privacy_where_it_fits():
+    for model, name in ((RandomForestClassifier(), "dp-forest"), (LogisticRegression(), "dp-linear")):
+        chains = yardstick(SklearnRecipe(model))
+        assert [chain[0].name for chain in chains] == [name, name]
+        assert all(map(guarded, chains))
+        assert len({chain[0].epsilon for chain in chains}) == 2
+    assert yardstick(FunctionRecipe(len)) == []
+    assert not guarded(chain_of("label-smoothing + output-policy"))
+    assert guarded(chain_of("output-policy + dp-sgd"))
 
 
 def test_a_regressor_is_judged_by_r_squared():

@@ -22,6 +22,7 @@ COMMANDS = {
     "structure": "Count what a model file itself holds of its training records.",
     "uniqueness": "Count how alone the records of a table stand: k-anonymity, k-map, l-diversity.",
     "guard": "Stand before a served model: budgets, hardened answers, a log.",
+    "drill": "Attack a model behind its guard: what leaked, what was noticed, when.",
     "report": "Draw the report of an earlier audit again.",
     "doctor": "Say which optional packages are missing, and how to get them.",
 }

@@ -16,11 +16,44 @@ if TYPE_CHECKING:
     from safelight.guard.store import Store
 
 POLICY = Path("guard.toml")
+PARTS = {
+    "ui": "Serve the dashboard, until Ctrl-C.",
+    "versions": "List the versions of the model, and what their audits say.",
+    "promote": "Have an alias point at a version.",
+    "rollback": "Have an alias point at an earlier version.",
+    "plan": "Turn the leak against queries of an audit into limits of the guard.",
+    "drift-reference": "Sketch records of normal traffic, which drift is measured against.",
+    "due": "List the audits that are due, or close one.",
+    "incidents": "List incidents and the clocks of the law.",
+    "incident": "Look at an incident, or take it further.",
+    "step": "Take a step about a client, from coarser answers to refusal.",
+    "approvals": "List what waits for a person's word.",
+    "approve": "Approve what waits, and have it done.",
+    "refuse": "Refuse what waits.",
+}
+"""Commands with a file of their own, guard_NAME.py: the list shows these words and imports none of them."""
+SHARED = dict.fromkeys(("versions", "promote", "rollback"), "models") | dict.fromkeys(
+    ("drift-reference", "due"), "drift"
+)
+SHARED |= {"incident": "incidents"} | dict.fromkeys(("step", "approvals", "approve", "refuse"), "steps")
+"""Those that share a file."""
 guard = App(name="guard", help=__doc__)
+for _name, _words in PARTS.items():
+    _place = _name.replace("-", "_")
+    guard.command(f"safelight.cli.guard_{SHARED.get(_name, _place)}:{_place}", name=_name, help=_words)
 
 
 @guard.command
-def run(*, policy: Path = POLICY, upstream: str | None = None, host: str = "127.0.0.1", port: int = 8080) -> int:
+def run(
+    *,
+    policy: Path = POLICY,
+    upstream: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    cert: Path | None = None,
+    key: Path | None = None,
+    client_ca: Path | None = None,
+) -> int:
     """Serve a guarded door to a running model server, until Ctrl-C.
 
     Args:
@@ -28,23 +61,44 @@ def run(*, policy: Path = POLICY, upstream: str | None = None, host: str = "127.
         upstream: address of the model server, instead of the policy's.
         host: address to listen at; this machine alone when left out.
         port: to listen at.
+        cert: PEM file of the server's certificate; plain HTTP when left out.
+        key: PEM file of its key, where that is not in the same file.
+        client_ca: PEM file of the authority whose certificates clients may show.
     """
     from safelight.guard.policy import read_policy
-    from safelight.guard.proxy import guarded, serve
+    from safelight.guard.proxy import Tls, guarded, serve
 
     rules = read_policy(policy)
+    tls = None
+    if cert is not None:
+        alone = bool(rules.trust.certificates) and not rules.clients and rules.trust.jwt is None
+        tls = Tls(cert, key, client_ca, always=alone)
+    elif key is not None or client_ca is not None:
+        raise InputError("--key and --client-ca need --cert, the certificate of the server; give all of them.")
+    if rules.trust.certificates and rules.trust.terminator is None and client_ca is None:
+        raise InputError("[[clients.certificate]] needs --client-ca here, or a [clients.terminator] in the policy.")
     app = guarded(policy, upstream)
     app.store.note("start", time.time())
-    who = f"{len(rules.clients)} clients" if rules.clients else "everyone as one client: [clients] names none"
-    print(f"safelight guard: http://{host}:{port} before {upstream or rules.upstream.url} "
+    named = len(rules.clients) + len(rules.trust.certificates)
+    who = f"{named} clients" if rules.names_clients else "everyone as one client: [clients] names none"
+    if rules.trust.jwt is not None:
+        who += f", and who has a token of {rules.trust.jwt.issuer}"
+    end_metrics = app.measure()
+    app.door.wait()
+    serves = f"{rules.upstream.model}, now version {app.following.now().id}" if app.following else ""
+    scheme = "http" if tls is None else "https"
+    print(f"safelight guard: {scheme}://{host}:{port} before {upstream or serves or rules.upstream.url} "
           f"({rules.upstream.protocol.value}), {who}; fails {rules.fail.value}", file=sys.stderr)  # fmt: skip
     if rules.signals is not None:
         print("safelight guard: [signals] is read, but this version watches no signals.", file=sys.stderr)
     try:
-        serve(app, host, port)
+        serve(app, host, port, tls)
     except KeyboardInterrupt:  # asked to stop, and stopped: every call is in the log already
         pass
     finally:
+        end_metrics()
+        app.responder.alerts.close()
+        app.door.close()
         app.store.close()
     return 0
 
@@ -56,11 +110,15 @@ def clients(*, policy: Path = POLICY) -> int:
     Args:
         policy: guard.toml.
     """
-    now, store = time.time(), _store(policy)
-    print(f"{'client':<24}{'today':>12}{'in all':>12}  quarantine")
+    from safelight.guard.judge import Step
+
+    now, store = time.time(), opened(policy)
+    print(f"{'client':<24}{'today':>12}{'in all':>12}  quarantine, or another step")
     for name, state in store.clients().items():
         today = state.today if state.day == int(now // 86400) else 0
-        left = f"{state.until - now:.0f} s" if state.until > now else ""
+        step = state.stands(now)
+        left = "until released" if state.until > 4e9 else f"{state.until - now:.0f} s"
+        left = "" if step is Step.NONE else left if step is Step.QUARANTINE else f"{left} {step.name.lower()}"
         print(f"{name:<24}{today:>12}{state.total:>12}  {left}".rstrip())
     return 0
 
@@ -76,8 +134,8 @@ def quarantine(client: str, *, minutes: float = 60.0, policy: Path = POLICY) -> 
     """
     if not 0 < minutes < 1e7:
         raise InputError(f"--minutes is {minutes}; give a number above 0, such as 60.")
-    now, store = time.time(), _store(policy)
-    _known(client, store, policy)
+    now, store = time.time(), opened(policy)
+    known(client, store, policy)
     store.quarantine(client, now + 60 * minutes, now)
     print(f"{client} is in quarantine for {minutes:g} minutes.")
     return 0
@@ -91,8 +149,8 @@ def release(client: str, *, policy: Path = POLICY) -> int:
         client: its id.
         policy: guard.toml.
     """
-    now, store = time.time(), _store(policy)
-    _known(client, store, policy)
+    now, store = time.time(), opened(policy)
+    known(client, store, policy)
     store.quarantine(client, now, now)
     print(f"{client} may ask again.")
     return 0
@@ -117,26 +175,25 @@ def verify(*, policy: Path = POLICY, noted: Annotated[str | None, Parameter(allo
         if not parts:
             raise InputError(f"--noted is {noted!r}; give rows:digest as an earlier verify printed it.")
         head = Head(int(parts[1]), parts[2])
-    end, trouble = _store(policy).verify(head)
+    end, trouble = opened(policy).verify(head)
     print(f"The log is {'not whole: ' + trouble if trouble else 'whole'}.")
     print(f"{end.rows}:{end.digest}")
     return 1 if trouble else 0
 
 
-def _store(policy: Path) -> Store:
+def opened(policy: Path) -> Store:
     from safelight.guard.policy import read_policy
-    from safelight.guard.store import Store
+    from safelight.guard.store import open_store
 
-    path = read_policy(policy).database
-    if not path.is_file():
-        raise InputError(f"There is no database {path}; start `safelight guard run` once.")
-    return Store.open(path)
+    return open_store(read_policy(policy), make=False)
 
 
-def _known(client: str, store: Store, policy: Path) -> None:
+def known(client: str, store: Store, policy: Path) -> None:
     from safelight.errors import did_you_mean
     from safelight.guard.policy import read_policy
 
-    known = {key.id for key in read_policy(policy).clients.values()} | set(store.clients())
+    rules = read_policy(policy)
+    known = {key.id for key in rules.clients.values()} | {each.id for each in rules.trust.certificates}
+    known |= set(store.clients())
     if client not in known:
         raise InputError(f"There is no client {client!r}.{did_you_mean(client, known)}")

@@ -60,7 +60,8 @@ def recommend(
 
 def _said(found: Recommendation) -> list[str]:
     lines = [f"Limit: {found.limit}, accuracy at least {100 * found.min_accuracy:g} %.", ""]
-    lines += [f"  {_row(found, one)}" for one in found.tried]
+    wide = min(60, max(len(_name(one)) for one in found.tried)) + 1
+    lines += [f"  {_row(found, one, wide)}" for one in found.tried]
     if found.chosen is not None and found.chosen.most is not None:
         lines += [
             "",
@@ -73,15 +74,18 @@ def _said(found: Recommendation) -> list[str]:
     else:
         lines += ["", f"Nothing is recommended: {found.reason}."]
         if found.closest is not None:
-            lines.append(f"What comes closest is {_name(found.closest)}, found {100 * found.closest.found:.1f} %.")
+            share = f"found {100 * found.closest.found:.1f} % among {found.limit.k}"
+            defended = found.closest.name != "none"
+            comes = f"What comes closest is {_name(found.closest)}" if defended else "No defence came closer than none"
+            lines.append(f"{comes}: {share}.")
     return lines
 
 
-def _row(found: Recommendation, one: Tried) -> str:
+def _row(found: Recommendation, one: Tried, wide: int) -> str:
     good = "" if one.accuracy.value is None else f"{100 * one.accuracy.value:.1f} %"
     told = one.why_not or f"{one.attack} {one.right}/{one.guesses}, found {100 * one.found:.1f} % among {found.limit.k}"
     fresh = "" if one.most is None else f"; on fresh coins at most {100 * one.most:.1f} %"
-    return f"{_name(one)[:39]:40}{good:>8}  {told}{fresh}"
+    return f"{_name(one)[: wide - 1]:{wide}}{good:>8}  {told}{fresh}"
 
 
 def _name(one: Tried) -> str:

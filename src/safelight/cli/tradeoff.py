@@ -32,7 +32,8 @@ def tradeoff(
     Args:
         config: the settings file of an audit, with a recipe or a scikit-learn model.
         tries: a defence, such as "dp-sgd:epsilon=8" or, of two together, "regularisation:decay=0.01 +
-            output-policy:decimals=1"; may be repeated. Left out, a grid that fits the recipe.
+            output-policy:decimals=1"; may be repeated. Left out, a grid that fits the recipe. Differential
+            privacy is the yardstick of every picture: where none of those named has it, those of the grid are added.
         runs: trainings for each kind of coins and each defence: more give narrower intervals.
         only: attacks to run, by the beginnings of their codes: V,M001.
         out: folder for the picture and the evidence; what is there already is not done again.
@@ -43,16 +44,19 @@ def tradeoff(
     """
     from safelight.cli.case import case_of
     from safelight.tradeoff.chart import save
-    from safelight.tradeoff.grid import chain_of, defaults
+    from safelight.tradeoff.grid import chain_of, defaults, guarded, yardstick
     from safelight.tradeoff.measure import tradeoff as measure
     from safelight.tradeoff.point import as_json
     from safelight.tradeoff.table import lines
 
     if runs < 1:
         raise InputError(f"--runs is {runs}; give at least 1.")
-    chains = [chain_of(text) for text in tries or []]
+    named = [chain_of(text) for text in tries or []]
     case, name = case_of(config, only, out, seed, jobs, quiet)
-    points = measure(case, chains or defaults(case.recipe), runs)
+    chains = named or defaults(case.recipe)
+    if not any(map(guarded, chains)):
+        chains += yardstick(case.recipe)
+    points = measure(case, chains, runs)
     written = json_format.dumps({"target": name, "seed": seed, "runs": runs, "points": as_json(points)}, indent=1)
     (out / "tradeoff.json").write_text(written + "\n", "utf-8")
     for end in ("svg", "png"):

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import inspect
 import pkgutil
+from abc import ABC, abstractmethod
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
 from importlib.metadata import entry_points
@@ -47,22 +48,22 @@ class Defence(Protocol):
         ...
 
 
-class InTraining:
+class InTraining(ABC):
     """A defence that trains in its own way: it has `misfit(recipe)` and `fit(recipe, records, seed)`."""
 
     def misfit(self, recipe: Recipe) -> str:
         return ""
 
+    @abstractmethod
     def fit(self, recipe: Recipe, records: Records, seed: int) -> Target:
         """Train on `records` as `recipe` would, but for the defence."""
-        raise NotImplementedError
 
     def __call__(self, recipe: Recipe) -> Recipe:
         refuse(self.misfit(recipe))
         return DefendedRecipe(recipe, self)
 
 
-class InSlots:
+class InSlots(ABC):
     """A defence that exchanges slots of a torch recipe: it has `slots(recipe)`, and its settings are checked.
 
     Attributes:
@@ -78,9 +79,9 @@ class InSlots:
     def misfit(self, recipe: Recipe) -> str:
         return needs_torch(self, recipe, self.changes)
 
+    @abstractmethod
     def slots(self, recipe: TorchRecipe) -> TorchRecipe:
         """Return the recipe with other slots."""
-        raise NotImplementedError
 
     def __call__(self, recipe: Recipe) -> Recipe:
         refuse(self.misfit(recipe))
@@ -147,11 +148,11 @@ def needs_sklearn(defence: Any, recipe: Recipe, what: str) -> str:
 
 
 def describe(defence: Any) -> str:
-    """Return a defence with the settings that are not its defaults, such as "dp-sgd(epsilon=1)"."""
+    """Return a defence with its epsilon and the settings that are not its defaults, such as "dp-sgd(epsilon=8)"."""
     changed = [
         f"{item.name}={_short(getattr(defence, item.name))}"
         for item in fields(defence)
-        if item.default is MISSING or getattr(defence, item.name) != item.default
+        if item.name == "epsilon" or item.default is MISSING or getattr(defence, item.name) != item.default
     ]
     return defence.name + (f"({', '.join(changed)})" if changed else "")
 

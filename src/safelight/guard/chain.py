@@ -1,7 +1,7 @@
 """A log whose rows hold on to one another: an edit, a deletion or another order shows.
 
 Each row's digest is HMAC-SHA256(key, digest before || number || row). Without the key nobody can write a digest that
-fits. Rows cut off at the end leave a chain that is whole in itself; a head noted elsewhere tells.
+fits. Rows cut off at the end leave a chain that is whole in itself; heads noted elsewhere tell.
 """
 
 from __future__ import annotations
@@ -10,19 +10,22 @@ import hashlib
 import hmac
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from safelight.errors import InputError
+from safelight.errors import InputError, MissingExtra
+
+try:
+    import orjson
+except ImportError:
+    raise MissingExtra("orjson", "guard", "The guard's log") from None
 
 START = bytes(32)
-_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One row of the log.
 
     Attributes:
@@ -46,7 +49,10 @@ class Head:
 
 def text_of(facts: Mapping[str, Any]) -> str:
     """Return facts as JSON that is the same for the same facts."""
-    return _JSON.encode(facts)
+    try:
+        return orjson.dumps(facts, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY).decode()
+    except TypeError:  # halves of characters from a client's path, or whole numbers beyond 64 bits
+        return json.dumps(facts, sort_keys=True, separators=(",", ":"))
 
 
 def digest(key: bytes, before: bytes, number: int, text: str) -> bytes:
@@ -54,32 +60,41 @@ def digest(key: bytes, before: bytes, number: int, text: str) -> bytes:
     return hmac.digest(key, before + number.to_bytes(8, "big") + text.encode(), "sha256")
 
 
-def verify(key: bytes, rows: Iterable[Row], noted: Head | None = None) -> tuple[Head, str]:
+def verify(
+    key: bytes,
+    rows: Iterable[tuple[int, str, bytes]],
+    noted: Iterable[Head] = (),
+    look: Callable[[Head, str], None] | None = None,
+) -> tuple[Head, str]:
     """Walk a log from its first row.
 
     Args:
         key: that the log was written with.
-        rows: in order.
-        noted: an earlier head, kept elsewhere, that the log must still hold.
+        rows: (number, text, digest), in order.
+        noted: earlier heads, kept elsewhere, that the log must still hold.
+        look: is shown each row's end and text once it was found to fit.
 
     Returns:
         (head, trouble): the last row that fits, and what is wrong with the next one, or "".
     """
-    before, number, seen = START, 0, noted is None or noted.rows == 0
-    for row in rows:
-        head = Head(number, before.hex())
-        if row.number != number + 1:
-            return head, f"row {number + 1} is missing"
-        if not hmac.compare_digest(digest(key, before, row.number, row.text), row.digest):
-            return head, f"row {row.number} was changed, or the row before it, or the key is another one"
-        before, number = row.digest, row.number
-        if noted is not None and number == noted.rows:
-            seen = hmac.compare_digest(before.hex(), noted.digest.lower())
-            if not seen:
-                return head, f"row {number} is not the one that was noted"
-    if not seen and noted is not None:
-        return Head(number, before.hex()), f"the log ends at row {number}, and row {noted.rows} was noted"
-    return Head(number, before.hex()), ""
+    marks: dict[int, set[str]] = {}
+    for mark in noted:
+        marks.setdefault(mark.rows, set()).add(mark.digest.lower())
+    before, number = START, 0
+    for place, text, found in rows:
+        if place != number + 1:
+            return Head(number, before.hex()), f"row {number + 1} is missing"
+        if not hmac.compare_digest(digest(key, before, place, text), bytes(found)):
+            trouble = f"row {place} was changed, or the row before it, or the key is another one"
+            return Head(number, before.hex()), trouble
+        if place in marks and marks[place] != {found.hex()}:
+            return Head(number, before.hex()), f"row {place} is not the one that was noted"
+        before, number = found, place
+        if look is not None:
+            look(Head(number, before.hex()), text)
+    beyond = [rows for rows in marks if rows > number]
+    trouble = f"the log ends at row {number}, and row {max(beyond)} was noted" if beyond else ""
+    return Head(number, before.hex()), trouble
 
 
 def secret(path: Path) -> bytes:
@@ -108,6 +123,19 @@ def secret(path: Path) -> bytes:
     if len(key) != 32:
         raise InputError(
             f"{path} holds no key of 64 hexadecimal digits; put the one back that the log was written with."
+        )
+    return key
+
+
+def secret_of(variable: str) -> bytes:
+    """Return the key (32 bytes) in an environment variable; raises InputError where it holds none."""
+    try:
+        key = bytes.fromhex(os.environ.get(variable, "").strip())
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise InputError(
+            f"The environment variable {variable} holds no key of 64 hexadecimal digits; put the key of the log there."
         )
     return key
 

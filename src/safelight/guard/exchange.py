@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from dataclasses import dataclass
 from typing import Any
 
+from safelight.guard.challenge import HEADER
 from safelight.guard.policy import GuardPolicy
 from safelight.guard.problems import Problem
 
@@ -20,9 +21,13 @@ Headers = Sequence[tuple[bytes, bytes]]
 LENGTHS = frozenset((b"content-length", b"transfer-encoding"))
 ABOUT_BODY = LENGTHS | {b"content-type", b"content-encoding", b"content-md5", b"content-range", b"digest", b"etag",
                         b"inference-header-content-length"}  # fmt: skip
-FORWARDED = {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
-NEVER_IN = frozenset({b"accept-encoding", b"expect"} | FORWARDED)
+FORWARDED = {b"forwarded", b"x-real-ip", b"x-client-ip", b"x-cluster-client-ip", b"true-client-ip",
+             b"cf-connecting-ip", b"x-original-url", b"x-rewrite-url", b"x-http-method-override", b"x-http-method",
+             b"x-method-override", b"client-cert", b"client-cert-chain", b"ssl-client-cert"}  # fmt: skip
+NEVER_IN = frozenset({b"accept-encoding", b"expect", HEADER} | FORWARDED)
 """What asks for a packed answer, and what a client could say of itself to a server that believes its proxy."""
+FORWARDING = b"x-forwarded-"
+"""So begins the rest of it."""
 
 
 class ClientGone(Exception):
@@ -89,15 +94,21 @@ def inward(
 ) -> Scope:
     """Return the scope for the app: without the guard's own keys, and with headers that fit the body that goes on.
 
+    Names are compared as many servers read them, to which X_Real_IP is X-Real-IP.
+
     Args:
         scope: of the client's request.
         policy: names the header of the keys.
         body: that goes on, or None where the client's own is passed through.
         described: headers of a body that was written anew.
     """
-    gone = NEVER_IN | ({policy.header.encode()} if policy.clients else set())
+    gone = NEVER_IN | ({policy.header.encode()} if policy.names_clients else set())
     gone |= (LENGTHS if body is not None else set()) | (ABOUT_BODY if described is not None else set())
-    headers = [(name, value) for name, value in scope["headers"] if name.lower() not in gone]
+    headers = [
+        (name, value)
+        for name, value in scope["headers"]
+        if (lower := name.lower().replace(b"_", b"-")) not in gone and not lower.startswith(FORWARDING)
+    ]
     headers += [(name.encode(), value.encode()) for name, value in (described or {}).items()]
     if body is not None:
         headers.append((b"content-length", str(len(body)).encode()))

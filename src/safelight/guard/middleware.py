@@ -14,7 +14,7 @@ from safelight.errors import StoreFailed
 from safelight.guard import problems
 from safelight.guard.alarm import Alarm
 from safelight.guard.chain import sealed
-from safelight.guard.clients import client_of
+from safelight.guard.challenge import HEADER, challenge, needed, proves
 from safelight.guard.exchange import (
     ABOUT_BODY,
     Answer,
@@ -32,17 +32,33 @@ from safelight.guard.exchange import (
     single,
     whole,
 )
+from safelight.guard.identity.client import Client
+from safelight.guard.identity.door import Door
+from safelight.guard.identity.once import is_first_use
 from safelight.guard.judge import Call, Decision, Step, Verdict
-from safelight.guard.policy import Fail, GuardPolicy, Key, Outputs
+from safelight.guard.metrics import Metrics
+from safelight.guard.policy import Fail, GuardPolicy, Outputs
 from safelight.guard.problems import Problem
-from safelight.guard.protocols import SPEAKS
-from safelight.guard.protocols.base import NotUnderstood, Question, Speaks, Written
+from safelight.guard.protocols import readers
+from safelight.guard.protocols.base import NotUnderstood, Question, Speaks, Stream, Streams, Written
+from safelight.guard.registry.following import VERSION, Following
 from safelight.guard.respond import Responder
 from safelight.guard.seen import Seen
-from safelight.guard.store import Store
+from safelight.guard.store import open_store
+from safelight.guard.streaming import relayed
 from safelight.guard.watch import WatchedPolicy
 
 MOST = 64 * 2**20
+BECAME = {
+    400: "not understood",
+    401: "challenged",
+    403: "quarantined",
+    413: "too large",
+    429: "later",
+    502: "no answer",
+    503: "not kept",
+}
+"""Status of a refusal -> what became of the call, in the metrics."""
 MEANWHILE = {Fail.CLOSED: "refused", Fail.OPEN: "let through uncounted", Fail.LABEL_ONLY: "answered with labels alone"}
 
 
@@ -62,7 +78,7 @@ class Asked:
 
     policy: GuardPolicy
     speaks: Speaks
-    client: Key
+    client: Client
     model: str
     body: bytes
     question: Question | None
@@ -106,29 +122,39 @@ class GuardMiddleware:
         watcher: Watches | None = None,
     ) -> None:
         self.app, self.most, self.clock = app, most, clock
-        self._say = say or (lambda words: print(f"safelight guard: {words}", file=sys.stderr))
+        told = say or (lambda words: print(f"safelight guard: {words}", file=sys.stderr))
+        self._say: Callable[[str], None] = lambda words: told(one_line(words))
         if isinstance(policy, GuardPolicy):
             self._now: Callable[[], GuardPolicy] = lambda: policy
         else:
             self._now = WatchedPolicy(Path(policy), self._changed).now
-        self.store = Store.open(self._now().database)
-        self.responder = Responder(self._now, self.store, self._say)
+        self.store = open_store(self._now())
+        self.door = Door(self.store.key, clock, self._say)
+        self.door.take(self._now())
+        self.metrics = Metrics()
+        self.metrics.watch(self.store, clock)
+        self.responder = Responder(self._now, self.store, self._say, clock, self.metrics.lost)
         self.watcher = watcher
+        self.following: Following | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
         policy = self._now()
+        client = self.door.client_of(policy, scope)
+        policy = policy.at(path_of(scope))
         opened = policy.fail is Fail.OPEN
-        client = client_of(policy, scope["headers"])
         if scope["type"] != "http":
             if opened and client is not None:
                 await self.app(scope, receive, send)
             elif scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008})
             return
-        speaks, path = SPEAKS[policy.upstream.protocol], path_of(scope)
+        if self.following is not None:  # chosen once: the version in the log is the one that is asked
+            scope = {**scope, VERSION: self.following.now()}
+        all_speak, path = readers(policy), path_of(scope)
+        speaks = next((each for each in all_speak if each.asked(path) is not None), all_speak[0])
         model = speaks.asked(path) if scope["method"] == "POST" else None
         if model is None:
             looks = scope["method"] in ("GET", "HEAD") and speaks.described(path)
@@ -137,6 +163,7 @@ class GuardMiddleware:
             else:
                 await refuse(send, problems.NOWHERE)
         elif client is None:
+            self.metrics.call("", "", "unknown client", 0.0)
             await refuse(send, problems.WHO)
         else:
             try:
@@ -146,25 +173,53 @@ class GuardMiddleware:
             except TooLong:
                 await refuse(send, problems.TOO_LONG)
                 return
-            asked = _read(scope, policy, speaks, client, (model or policy.upstream.model or "")[:200], body)
-            said = await self._answer(scope, asked)
-            await (refuse(send, said) if isinstance(said, Problem) else send_answer(send, said))
+            asked = self._read(scope, policy, speaks, client, (model or policy.upstream.model or "")[:200], body)
+            start = time.perf_counter()
+            said = await self._answer(scope, asked, (receive, send))
+            version = scope[VERSION].id if VERSION in scope else ""
+            self.metrics.call(asked.model, version, _became(said), time.perf_counter() - start)
+            if said is not None:
+                await (refuse(send, said) if isinstance(said, Problem) else send_answer(send, said))
 
-    async def _answer(self, scope: Scope, asked: Asked) -> Answer | Problem:
-        """Judge a question, ask the app, and return what is left of its answer. What is spent stays spent."""
+    def follow(self) -> Following:
+        """Follow the alias of the policy from now on; see `safelight.guard.registry.following`."""
+        self.following = Following(self._now, self.store, self._say, self.clock)
+        return self.following
+
+    def measure(self) -> Callable[[], None]:
+        """Serve OpenMetrics where [metrics] of the policy says, and return what ends it; raises InputError."""
+        place = self._now().metrics
+        return (lambda: None) if place.port is None else self.metrics.serve(place.host, place.port)
+
+    async def _answer(self, scope: Scope, asked: Asked, ends: tuple[Receive, Send]) -> Answer | Problem | None:
+        """Judge a question, ask the app, and return what is left of its answer; None where that has left in pieces.
+
+        What is spent stays spent.
+        """
         policy, question, outputs = asked.policy, asked.question, asked.policy.outputs
         hashed = sealed(self.store.key, asked.body)
         records = question.records if question is not None else 1
-        call = Call(asked.client.id, asked.client.cohort, asked.model, self.clock(), records, hashed)
+        version = scope[VERSION].id if VERSION in scope else ""
+        call = Call(asked.client.id, asked.client.cohort, asked.model, self.clock(), records, hashed, version)
+        bits, proof = needed(policy.actions.bits, records), [value for key, value in scope["headers"] if key == HEADER]
+        if proof:
+            call = replace(call, proven=proves(self.store.key, call.client, call.at, asked.body, proof[0], bits))
+        start = time.perf_counter()
         try:
+            if not is_first_use(self.store, asked.client, call.at):
+                return problems.WHO
             decision = self.store.decide(policy, call, asked.why)
+            self.metrics.judged(time.perf_counter() - start, decision.left)
         except StoreFailed as error:
             self._say(f"{error} Calls are {MEANWHILE[policy.fail]} meanwhile.")
+            self.metrics.unlogged()
             if policy.fail is Fail.CLOSED:
                 return problems.CLOSED
             decision = Decision(Verdict.ALLOWED)
             outputs = replace(outputs, label_only=outputs.label_only or policy.fail is Fail.LABEL_ONLY)
         refusal = problems.problem_of(decision)
+        if decision.verdict is Verdict.CHALLENGED:
+            refusal = problems.challenged(challenge(self.store.key, call.client, call.at), bits)
         if refusal is None and question is None and policy.fail is not Fail.OPEN:
             refusal = problems.UNREADABLE
         if refusal is not None:
@@ -178,7 +233,17 @@ class GuardMiddleware:
         else:
             onward = inward(scope, policy, asked.body), asked.body
         try:
-            answer = await answer_of(self.app, *onward, self.most)
+            if question is not None and question.streams and isinstance(asked.speaks, Streams):
+                piecewise = await self._relay(asked, call, onward, ends, asked.speaks.stream(question))
+                if piecewise is None:
+                    return None
+                answer = piecewise
+            else:
+                answer = await answer_of(self.app, *onward, self.most)
+        except NotUnderstood as why:
+            self._say(f"an answer was not understood: {why}")
+            self._note("answer held back", asked, 200)
+            return problems.UNANSWERABLE
         except Exception as error:  # whatever an app raises: the client gets one sentence, the operator the rest
             self._say(f"the model server failed ({type(error).__name__}: {error})")
             return problems.GONE
@@ -192,14 +257,31 @@ class GuardMiddleware:
             return _sent(answer, left)
         return left
 
+    async def _relay(
+        self, asked: Asked, call: Call, onward: tuple[Scope, bytes], ends: tuple[Receive, Send], stream: Stream
+    ) -> Answer | None:
+        """Pass an answer on piece by piece; return it where it does not come so."""
+
+        def seen(answered: Stream) -> bool:
+            return self._rings(asked, call, answered.written())
+
+        answer = await relayed(self.app, onward, ends, stream, self.most, seen)
+        if isinstance(answer, Answer):
+            return answer
+        if answer:
+            self._say(f"a stream broke off: {answer}")
+            self._note("stream broken off", asked, 200)
+        return None
+
     def _rings(self, asked: Asked, call: Call, answer: Written) -> bool:
         """Show an answer to the watch before it leaves; return whether it must not leave."""
         if self.watcher is None or asked.question is None:
             return False
-        seen = Seen(call.client, call.cohort, call.model, call.at, asked.question.x, answer.raw)
+        seen = Seen(call.client, call.cohort, call.model, call.at, asked.question.x, answer.raw, answer.texts)
         alarms = self.watcher.see(seen)
         try:
             for alarm in alarms:
+                self.metrics.alarm(alarm)
                 self.responder.respond(alarm)
             return bool(alarms) and self.store.state(call.client).stands(call.at) >= Step.QUARANTINE
         except StoreFailed as error:
@@ -217,9 +299,25 @@ class GuardMiddleware:
             if asked.question is None or headers is None:
                 raise NotUnderstood("its question was not understood, or it has two headers where one is read")
             return asked.speaks.answer(asked.question, answer.body, headers, outputs.defence, outputs.names)
-        except NotUnderstood as why:
-            self._say(f"an answer was not understood: {why}")
+        except Exception as why:  # a reader that breaks has not read it
+            odd = "" if isinstance(why, NotUnderstood) else f"it broke its reader ({type(why).__name__}) "
+            self._say(f"an answer was not understood: {odd}{why}")
             return answer if asked.policy.fail is Fail.OPEN else problems.UNANSWERABLE
+
+    def _read(
+        self, scope: Scope, policy: GuardPolicy, speaks: Speaks, client: Client, model: str, body: bytes
+    ) -> Asked:
+        headers = single(scope["headers"])
+        try:
+            if headers is None or scope.get("query_string"):
+                raise NotUnderstood("it has a query, a packed body, or two headers where one is read")
+            question = speaks.question(body, headers, policy.outputs.names)
+        except NotUnderstood as why:
+            return Asked(policy, speaks, client, model, body, None, str(why))
+        except Exception as error:  # a reader that breaks has not read it
+            self._say(f"a question broke its reader ({type(error).__name__}: {error})")
+            return Asked(policy, speaks, client, model, body, None, "its reader broke")
+        return Asked(policy, speaks, client, question.model or model, body, question)
 
     def _note(self, what: str, asked: Asked, status: int) -> None:
         try:
@@ -235,19 +333,20 @@ class GuardMiddleware:
             self._say(str(error))
 
 
+def one_line(words: str) -> str:
+    """Return words without what moves a cursor or begins a line: some come from a client or from a server."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in words)
+
+
+def _became(said: Answer | Problem | None) -> str:
+    """Return what became of a call, for the metrics."""
+    if isinstance(said, Problem):
+        return BECAME.get(said.status, "refused")
+    return "allowed" if said is None or said.status < 400 else "refused by the server"
+
+
 def _sent(answer: Answer, written: Written) -> Answer:
     """Return an answer with what is left of its body, and the headers that describe it."""
     described = [(name.encode(), value.encode()) for name, value in written.headers.items()]
     kept = [(name, value) for name, value in answer.headers if name.lower() not in ABOUT_BODY]
     return Answer(200, [*kept, *described], written.body)
-
-
-def _read(scope: Scope, policy: GuardPolicy, speaks: Speaks, client: Key, model: str, body: bytes) -> Asked:
-    headers = single(scope["headers"])
-    try:
-        if headers is None or scope.get("query_string"):
-            raise NotUnderstood("it has a query, a packed body, or two headers where one is read")
-        question = speaks.question(body, headers, policy.outputs.names)
-    except NotUnderstood as why:
-        return Asked(policy, speaks, client, model, body, None, str(why))
-    return Asked(policy, speaks, client, model, body, question)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from safelight.guard.judge import Decision, Verdict
 
@@ -17,17 +18,22 @@ class Problem:
         title: short, the same for every case of its kind.
         detail: what to do.
         retry_after: seconds, or None.
+        work: challenge, and zero bits that it asks for, or None.
     """
 
     status: int
     title: str
     detail: str
     retry_after: int | None = None
+    work: tuple[str, int] | None = None
 
     @property
     def body(self) -> bytes:
         """The JSON."""
-        facts = {"type": "about:blank", "title": self.title, "status": self.status, "detail": self.detail}
+        facts: dict[str, Any] = {"type": "about:blank", "title": self.title, "status": self.status}
+        facts["detail"] = self.detail
+        if self.work is not None:
+            facts |= {"challenge": self.work[0], "bits": self.work[1]}
         return json.dumps(facts).encode()
 
     @property
@@ -40,7 +46,11 @@ class Problem:
         ]
         if self.retry_after is not None:
             headers.append((b"retry-after", str(self.retry_after).encode()))
-        if self.status == 401:
+        if self.work is not None:
+            headers.append(
+                (b"www-authenticate", f'Safelight-Proof challenge="{self.work[0]}", bits={self.work[1]}'.encode())
+            )
+        elif self.status == 401:
             headers.append((b"www-authenticate", b"Bearer"))
         return headers
 
@@ -52,7 +62,16 @@ UNREADABLE = Problem(400, "Bad Request", "The question cannot be read as one of 
 UNANSWERABLE = Problem(502, "Bad Gateway", "The model's answer cannot be passed on.")
 GONE = Problem(502, "Bad Gateway", "The model server does not answer.", 5)
 QUARANTINED = Problem(403, "Forbidden", "This client may not ask now; write to the operator.")
+WORK = (
+    "Send the same question again with the header Safelight-Proof: CHALLENGE.NONCE. NONCE is a whole number such that "
+    "the SHA-256 of the header's value followed by the 32 bytes of the body's SHA-256 begins with this many zero bits."
+)
 CLOSED = Problem(503, "Service Unavailable", "The service cannot keep its records now.", 5)
+
+
+def challenged(given: str, bits: int) -> Problem:
+    """Return the refusal that asks for work; see `safelight.guard.challenge`."""
+    return Problem(401, "Work Required", WORK, work=(given, bits))
 
 
 def problem_of(decision: Decision) -> Problem | None:

@@ -5,14 +5,20 @@ aiohttp asks it, since an httpx client adds more delay than all of the guard (do
 
 from __future__ import annotations
 
+import ssl
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from safelight.errors import InputError, MissingExtra
-from safelight.guard.exchange import Answer, ClientGone, Receive, Scope, Send, TooLong, refuse, send_answer, whole
+from safelight.guard.connection import Connection
+from safelight.guard.exchange import Answer, App, ClientGone, Receive, Scope, Send, TooLong, refuse, send_answer, whole
 from safelight.guard.middleware import MOST, GuardMiddleware
 from safelight.guard.policy import check_address, read_policy
-from safelight.guard.problems import GONE, TOO_LONG
+from safelight.guard.problems import GONE, NOWHERE, TOO_LONG
+from safelight.guard.registry.following import VERSION, Following
+from safelight.guard.streaming import ASKED
 
 try:
     import aiohttp
@@ -31,9 +37,13 @@ class Upstream:
 
     Args:
         url: of the server; paths are joined to it.
-        timeout: seconds that an answer may take.
+        timeout: seconds that an answer may take; of one that comes piece by piece, that each piece may take.
         connections: at most, to the server.
+
+    Where the scope names a version of the model, its server is asked instead.
     """
+
+    following: Following | None = None
 
     def __init__(self, url: str, timeout: float = 60.0, connections: int = 100) -> None:
         check_address(url, "The address of the model server")
@@ -54,9 +64,14 @@ class Upstream:
         except TooLong:
             await refuse(send, TOO_LONG)
             return
+        if not scope["path"].startswith("/"):  # else it could go on where the server's name stands
+            await refuse(send, NOWHERE)
+            return
         # The path is written from what was judged, never from the bytes that the client sent.
         query = scope.get("query_string", b"").decode("latin-1")
-        url = URL(self._url + quote(scope["path"], safe="/:") + (f"?{query}" if query else ""), encoded=True)
+        version = scope.get(VERSION)
+        base = self._url if version is None else version.url.rstrip("/")
+        url = URL(base + quote(scope["path"], safe="/:") + (f"?{query}" if query else ""), encoded=True)
         headers = [
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in scope["headers"]
@@ -64,23 +79,35 @@ class Upstream:
         ]
         try:
             asked = self._client().request(
-                scope["method"], url, data=body or None, headers=headers, allow_redirects=False
+                scope["method"],
+                url,
+                data=body or None,
+                headers=headers,
+                allow_redirects=False,
+                timeout=self._patience(scope),
             )
             async with asked as response:
-                content = await response.read()
                 kept = [(name.lower(), value) for name, value in response.raw_headers if name.lower() not in HOP_BY_HOP]
                 status = response.status
+                if scope.get(ASKED) and status == 200 and response.content_type == "text/event-stream":
+                    await _pass(response, kept, send)
+                    return
+                content = await response.read()
         except (aiohttp.ClientError, TimeoutError):
             await refuse(send, GONE)
             return
         await send_answer(send, Answer(status, kept, b"" if scope["method"] == "HEAD" else content))
+
+    def _patience(self, scope: Scope) -> aiohttp.ClientTimeout:
+        if scope.get(ASKED):
+            return aiohttp.ClientTimeout(total=None, connect=5.0, sock_read=self._timeout)
+        return aiohttp.ClientTimeout(total=self._timeout, connect=5.0)
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 # Servers drop idle connections after 5 seconds (uvicorn); a question on one of those would be lost.
                 connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=3.0),
-                timeout=aiohttp.ClientTimeout(total=self._timeout, connect=5.0),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=("User-Agent", "Content-Type", "Accept"),
                 auto_decompress=False,
@@ -96,8 +123,21 @@ class Upstream:
             elif message["type"] == "lifespan.shutdown":
                 if self._session is not None:
                     await self._session.close()
+                if self.following is not None:
+                    self.following.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+async def _pass(response: aiohttp.ClientResponse, headers: list[tuple[bytes, bytes]], send: Send) -> None:
+    """Pass an answer on as it comes; raises RuntimeError where it breaks off, since it has begun."""
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    try:
+        async for part in response.content.iter_any():
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise RuntimeError(f"the model server broke off ({type(error).__name__})") from None
+    await send({"type": "http.response.body", "body": b""})
 
 
 def guarded(policy: Path, upstream: str | None = None) -> GuardMiddleware:
@@ -110,18 +150,63 @@ def guarded(policy: Path, upstream: str | None = None) -> GuardMiddleware:
     Raises:
         InputError: the policy, its database or the address cannot be used.
     """
-    return GuardMiddleware(Upstream(upstream or read_policy(policy).upstream.url), policy)
+    rules = read_policy(policy).upstream
+    asks = Upstream(upstream or rules.url)
+    app = GuardMiddleware(asks, policy)
+    if rules.version and upstream is None:
+        asks.following = app.follow()
+    return app
 
 
-def serve(app: GuardMiddleware, host: str, port: int) -> None:
+@dataclass(frozen=True)
+class Tls:
+    """How the guard itself ends TLS.
+
+    Attributes:
+        certificate: PEM file of the server's certificates.
+        key: PEM file of its key; None where that is in the same file.
+        client_ca: PEM file of the authority that vouches for clients; None where they show no certificate.
+        always: whether nobody gets a connection without a certificate.
+    """
+
+    certificate: Path
+    key: Path | None = None
+    client_ca: Path | None = None
+    always: bool = False
+
+    def options(self) -> dict[str, Any]:
+        """Return them as uvicorn names them."""
+        wanted = ssl.CERT_REQUIRED if self.always else ssl.CERT_OPTIONAL
+        return {
+            "ssl_certfile": self.certificate,
+            "ssl_keyfile": self.key,
+            "ssl_ca_certs": None if self.client_ca is None else str(self.client_ca),
+            "ssl_cert_reqs": ssl.CERT_NONE if self.client_ca is None else wanted,
+        }
+
+
+def serve(app: App, host: str, port: int, tls: Tls | None = None) -> None:
     """Serve until the process is told to stop.
 
+    Args:
+        app: to serve.
+        host: address to listen at.
+        port: to listen at.
+        tls: None for plain HTTP.
+
     Raises:
-        InputError: the port is taken or no port.
+        InputError: the port is taken or no port, or a file of certificates or keys cannot be used.
     """
     config = uvicorn.Config(
-        app, host, port, log_level="warning", access_log=False, server_header=False, proxy_headers=False, ws="none"
-    )
+        app, host, port, log_level="warning", access_log=False, server_header=False, proxy_headers=False, ws="none",
+        http=Connection, **({} if tls is None else tls.options()),
+    )  # fmt: skip
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        raise InputError(
+            f"TLS cannot be ended with these files ({error}); see --cert, --key and --client-ca."
+        ) from None
     try:
         listening = config.bind_socket()
     except SystemExit:

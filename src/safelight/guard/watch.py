@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from safelight.errors import InputError
@@ -31,18 +31,18 @@ class WatchedPolicy:
 
     def __post_init__(self) -> None:
         """Read the file; raises InputError where it cannot be used."""
-        self._stamp = _stamp(self.path)
+        self._stamp = stamp_of(self.path)
         self._policy = read_policy(self.path)
 
     def now(self) -> GuardPolicy:
         """Return the policy in force; costs one look at the file's time, size and number."""
-        stamp = _stamp(self.path)
+        stamp = stamp_of(self.path)
         if stamp != self._stamp:
             self._stamp = stamp
             try:
                 policy = read_policy(self.path)
                 for name in ("store", "upstream"):
-                    if getattr(policy, name) != getattr(self._policy, name):
+                    if _fixed(policy, name) != _fixed(self._policy, name):
                         raise InputError(f"{self.path} changes [{name}], which needs a restart of the guard.")
             except InputError as error:
                 self.trouble = str(error)
@@ -53,7 +53,14 @@ class WatchedPolicy:
         return self._policy
 
 
-def _stamp(path: Path) -> Stamp | None:
+def _fixed(policy: GuardPolicy, name: str) -> object:
+    """Return what of a table needs a restart: all but the list of versions, where there is one before and after."""
+    part = getattr(policy, name)
+    return (replace(part, url="", version=()), "versions") if name == "upstream" and part.version else part
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """Return what changes when a file does: its time, size and number; None where there is none."""
     try:
         found = os.stat(path)
     except OSError:

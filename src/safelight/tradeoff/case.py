@@ -10,9 +10,9 @@ from typing import Any, cast
 import numpy as np
 
 from safelight.compute.engine import Engine
-from safelight.compute.ledger import Ledger
+from safelight.compute.ledger import Ledger, key_of
 from safelight.compute.shadows import ShadowPool
-from safelight.data.records import Splits
+from safelight.data.records import Records, Splits
 from safelight.defences.base import Defence, describe
 from safelight.errors import InputError
 from safelight.evidence import Store
@@ -54,7 +54,7 @@ class Case:
     ledger: Ledger = field(default_factory=Ledger)
     engine: Engine = field(default_factory=Engine)
     say: Callable[[str], None] = lambda line: None
-    _stores: dict[str, Store] = field(default_factory=dict, repr=False)
+    _stores: dict[str, Store] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.splits.nonmembers is None or not len(self.splits.nonmembers):
@@ -97,18 +97,33 @@ class Case:
         return found
 
     def _session(self, name: str, recipe: Recipe, target: Target) -> Session:
-        folder = None if self.out is None else self.out / "evidence" / _file_name(f"{name} {recipe.key[-16:]}")
-        store = self._stores.setdefault(recipe.key, Store(folder))
+        key = self._key(recipe)
+        if key not in self._stores:
+            folder = None if self.out is None else self.out / "evidence" / _file_name(f"{name} {key[:16]}")
+            self._stores[key] = Store(folder)
         return Session(
             target, self.splits, self.threat, recipe, Policy(), self.seed, Profile.FAST, self.only, (), {}, None,
-            False, store, ShadowPool(recipe, self.seed, self.ledger, self.engine), self.ledger, _quiet,
+            False, self._stores[key], ShadowPool(recipe, self.seed, self.ledger, self.engine), self.ledger, _quiet,
             engine=self.engine,
         )  # fmt: skip
+
+    def _key(self, recipe: Recipe) -> str:
+        """Return the key of all that decides what a recipe's evidence is: nothing else may be read from its folder."""
+        threat = {**vars(self.threat), "knows": sorted(word.name for word in self.threat.knows)}
+        splits = {
+            name: _content(value) if isinstance(value, Records) else value for name, value in vars(self.splits).items()
+        }
+        return key_of(recipe.key, str(self.seed), repr(threat), repr(splits))
 
 
 def name_of(defences: tuple[Defence, ...]) -> str:
     """Return what a chain of defences is called."""
     return " + ".join(map(describe, defences)) or "none"
+
+
+def _content(records: Records) -> list[str]:
+    about = (records.ids, records.person, records.group)
+    return [records.digest, *(key_of(repr(None if each is None else each.tolist())) for each in about)]
 
 
 def _quiet(line: str) -> None:

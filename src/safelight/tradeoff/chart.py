@@ -1,4 +1,4 @@
-"""The comparison picture: accuracy against leak, with intervals, readable in print."""
+"""The comparison picture: accuracy against leak with intervals, and what each defence costs; readable in print."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safelight.errors import InputError
+from safelight.measures.reidentification import success_among
 from safelight.report.remedies import ABOUT
 from safelight.tradeoff.pareto import front
 from safelight.tradeoff.point import Leak, Point
@@ -23,6 +24,12 @@ STYLE: Any = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": MUTED, "axes.labelcolor": INK,
     "text.color": INK, "xtick.color": MUTED, "ytick.color": MUTED, "xtick.labelcolor": INK, "ytick.labelcolor": INK,
 }  # fmt: skip
+COSTS = {"training": "o", "latency": "^", "size": "s"}
+CALLED = {"training": "CPU time of a training", "latency": "CPU time of an answer", "size": "bytes of the model"}
+NOTES = (
+    "red discs: differential privacy, the only", "defence here with a guarantee",
+    "pale steps: nothing else measured is better", "marks: the best attack; dashes: the others", "bars: 95 % intervals",
+)  # fmt: skip
 _WIDE, _HIGH = 0.062, 0.085  # of a panel: how near two marks may be
 
 
@@ -44,21 +51,25 @@ def save(points: Sequence[Point], path: Path, title: str) -> None:
 
 
 def draw(points: Sequence[Point], title: str) -> Figure:
-    """Return the figure: a panel for each claim that some attack answered, and the key beside them."""
+    """Return the figure: a panel for each claim that some attack answered; below them the key, the cost and notes."""
     import matplotlib
     from matplotlib.figure import Figure
 
-    claims = list(dict.fromkeys(leak.claim for point in points for leak in point.leaks if not leak.refused))
+    claims = list(dict.fromkeys(leak.about for point in points for leak in point.leaks if not leak.refused))
     if not claims:
         raise InputError("No attack could be run on any defence, so there is nothing to draw; see the reasons given.")
     shown = [point for point in points if not point.refused]
     with matplotlib.rc_context(STYLE):
-        rows = max(3.6, 0.62 + 0.235 * (len(shown) + 5))
-        figure = Figure(figsize=(3.9 * len(claims) + 3.6, rows), layout="constrained")
-        parts = figure.subplots(1, len(claims) + 1, width_ratios=[*[1.0] * len(claims), 0.92], squeeze=False)[0]
-        for claim, axes in zip(claims, parts, strict=False):
-            _panel(axes, shown, claim)
-        _key(parts[-1], shown, claims)
+        above, below = 3.6, 0.8 + 0.235 * max(len(shown), 8)
+        figure = Figure(figsize=(max(8.4, 4.3 * len(claims)), above + below), layout="constrained")
+        grid = figure.add_gridspec(2, 1, height_ratios=[above, below])
+        top, bottom = grid[0].subgridspec(1, len(claims)), grid[1].subgridspec(1, 3, width_ratios=[1.15, 1, 1])
+        for column, claim in enumerate(claims):
+            _panel(figure.add_subplot(top[column]), shown, claim)
+        key, cost, notes = (figure.add_subplot(bottom[column]) for column in range(3))
+        _key(key, shown)
+        _costs(cost, shown)
+        _notes(notes)
         figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
     return figure
 
@@ -77,7 +88,9 @@ def _panel(axes: Axes, points: Sequence[Point], claim: str) -> None:
     axes.set_xlim(*_around([100 * end for _, point, _ in placed for end in _ends(point)]))
     taken: list[tuple[float, float]] = []
     for number, point, leak in placed:
+        _others(axes, number, point, leak)
         _mark(axes, number, point, leak, taken)
+    _mu_axis(axes, placed[0][2].k)
     axes.set_title(ABOUT.get(claim, claim), loc="left", fontsize=10, color=INK)
     axes.set_xlabel("accuracy on held-out records, %")
     axes.set_ylabel("right guesses in 100")
@@ -85,6 +98,23 @@ def _panel(axes: Axes, points: Sequence[Point], claim: str) -> None:
               fontsize=8.5)  # fmt: skip
     axes.grid(color=BAND, lw=0.8)
     axes.set_axisbelow(True)
+
+
+def _others(axes: Axes, number: int, point: Point, worst: Leak) -> None:
+    """Draw a dash for each attack that is not the best one."""
+    colour, _ = _looks(number, point)
+    others = [leak for leak in point.leaks if leak.about == worst.about and not leak.refused and leak is not worst]
+    axes.plot([100 * (point.accuracy.value or 0.0)] * len(others), [100 * (leak.success.value or 0) for leak in others],
+              marker="_", ms=7, mew=1.2, color=colour, alpha=0.75, ls="none", zorder=3)  # fmt: skip
+
+
+def _mu_axis(axes: Axes, k: int) -> None:
+    """Write mu at the right side, where its share of right guesses among k stands at the left."""
+    ticks = (0, 0.5, 1, 2, 3, 4)
+    side = axes.secondary_yaxis("right")
+    side.set_yticks([100 * success_among(mu, k) for mu in ticks], [f"{mu:g}" for mu in ticks])
+    side.set_ylabel("mu")
+    side.spines["right"].set_visible(True)
 
 
 def _mark(axes: Axes, number: int, point: Point, leak: Leak, taken: list[tuple[float, float]]) -> None:
@@ -130,19 +160,56 @@ def _number(axes: Axes, x: float, y: float, number: int, point: Point) -> None:
     axes.text(x, y, str(number), ha="center", va="center_baseline", color=ink, fontsize=8, fontweight="bold", zorder=5)
 
 
-def _key(axes: Axes, points: Sequence[Point], claims: Sequence[str]) -> None:
+def _key(axes: Axes, points: Sequence[Point]) -> None:
     axes.axis("off")
-    step, top = 1 / (len(points) + 5), 1.0
     for number, point in enumerate(points):
-        y = top - step * (number + 0.6)
-        _number(axes, 0.03, y, number, point)
-        axes.text(0.1, y, _called(point.name), va="center", fontsize=8.5, color=INK)
-    notes = ["red discs: differential privacy, the only", "defence here with a guarantee",
-             "pale steps: nothing else measured is better", "bars: 95 % intervals"]  # fmt: skip
-    for row, note in enumerate(notes):
-        axes.text(0, top - step * (len(points) + 1.1 + row * 0.95), note, va="center", fontsize=8, color=MUTED)
-    axes.set_xlim(-0.02, 1)
-    axes.set_ylim(0, 1)
+        _number(axes, 0.04, number, number, point)
+        axes.text(0.11, number, _called(point.name), va="center", fontsize=8.5, color=INK)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(_rows(points))
+
+
+def _costs(axes: Axes, points: Sequence[Point]) -> None:
+    """Draw what each defence costs in the row of its name, as ratios on a logarithmic scale."""
+    from matplotlib.ticker import FixedLocator, NullFormatter
+
+    axes.axvline(1, color=MUTED, lw=1, ls=(0, (4, 3)), zorder=1)
+    for name, marker in COSTS.items():
+        found = [(getattr(point.cost, f"{name}_ratio"), row) for row, point in enumerate(points) if point.cost]
+        known = [(ratio, row) for ratio, row in found if ratio]
+        axes.plot([ratio for ratio, _ in known], [row for _, row in known], marker=marker, ms=6, mfc="none", mec=INK,
+                  mew=1.2, ls="none", label=CALLED[name], zorder=3)  # fmt: skip
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    low, high = min(low, 0.4), max(high, 2.5)
+    ticks = [tick for tick in (0.001, 0.01, 0.1, 0.5, 1, 2, 10, 100, 1000, 10_000) if low <= tick <= high]
+    axes.set_xlim(low, high)
+    axes.xaxis.set_major_locator(FixedLocator(ticks if len(ticks) < 6 else [t for t in ticks if t not in (0.5, 2)]))
+    axes.xaxis.set_major_formatter(lambda ratio, _: f"{ratio:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_ylim(_rows(points))
+    axes.set_yticks(range(len(points)), [""] * len(points))
+    axes.tick_params(axis="y", length=0)
+    axes.grid(color=BAND, lw=0.8)
+    axes.set_axisbelow(True)
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel("times as much as without a defence")
+    axes.set_title("what it costs", loc="left", fontsize=10, color=INK)
+
+
+def _notes(axes: Axes) -> None:
+    axes.axis("off")
+    for row, (name, marker) in enumerate(COSTS.items()):
+        axes.plot(0.03, row, marker=marker, ms=6, mfc="none", mec=INK, mew=1.2, ls="none")
+        axes.text(0.09, row, CALLED[name], va="center", fontsize=8, color=MUTED)
+    for row, note in enumerate(NOTES, start=len(COSTS)):
+        axes.text(0, row, note, va="center", fontsize=8, color=MUTED)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(len(COSTS) + len(NOTES) - 0.5, -0.5)
+
+
+def _rows(points: Sequence[Point]) -> tuple[float, float]:
+    return max(len(points), 8) - 0.4, -0.6
 
 
 def _ends(point: Point) -> list[float]:

@@ -126,7 +126,7 @@ def leak_of(claim: Claim, pool: Pool, before: Pool | None) -> Leak:
 def best_changes(leaks: tuple[Leak, ...], undefended: Point) -> dict[str, Measurement]:
     """Return, by claim, the success of the best attack less that of the best attack on the undefended model."""
     found: dict[str, Measurement] = {}
-    for claim in dict.fromkeys(leak.claim for leak in leaks):
+    for claim in dict.fromkeys(leak.about for leak in leaks):
         best, before = Point("", leaks=leaks).worst(claim), undefended.worst(claim)
         if best is not None and before is not None:
             found[claim] = share_difference(best.right, best.guesses, before.right, before.guesses, CONFIDENCE)

@@ -41,6 +41,12 @@ class Leak:
     margin: Measurement | None = None
     refused: str = ""
 
+    @property
+    def about(self) -> str:
+        """What is set side by side: the claim; membership of canaries and of sets stands apart from that of records."""
+        apart = self.claim == "membership" and self.unit not in ("record", "person")
+        return f"{self.claim} of a {self.unit}" if apart else self.claim
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -69,8 +75,8 @@ class Point:
         name: such as "dp-sgd(epsilon=1)"; "none" for the undefended model.
         accuracy: on the nonmembers: share of right classes, or R squared of a regressor.
         leaks: one an attack.
-        changes: by claim: success of the best attack less that of the best attack on the undefended model, whichever
-            they are; empty for that model.
+        changes: by `Leak.about`: success of the best attack less that of the best attack on the undefended model,
+            whichever they are; empty for that model.
         cost: of it.
         guarantee: what differential privacy promises, in words, or "".
         refused: why it could not be tried, or "": then there is nothing else.
@@ -85,8 +91,8 @@ class Point:
     refused: str = ""
 
     def worst(self, claim: str = "") -> Leak | None:
-        """Return the leak with the largest share of right guesses above chance, of one claim or of all."""
-        known = [leak for leak in self.leaks if not leak.refused and claim in ("", leak.claim)]
+        """Return the leak with the largest share of right guesses above chance, of one `Leak.about` or of all."""
+        known = [leak for leak in self.leaks if not leak.refused and claim in ("", leak.about)]
         return max(known, key=lambda leak: (leak.mu.value or 0.0, leak.success.value or 0.0), default=None)
 
 

@@ -12,7 +12,7 @@ from safelight.tradeoff.point import Leak, Point
 def said(points: Sequence[Point]) -> Iterator[str]:
     """Yield, claim by claim, one sentence a defence, the most helpful first; then what could not be tried."""
     undefended, others = points[0], points[1:]
-    for claim in dict.fromkeys(leak.claim for point in points for leak in point.leaks):
+    for claim in dict.fromkeys(leak.about for point in points for leak in point.leaks):
         before = undefended.worst(claim)
         if before is None:
             continue
@@ -44,7 +44,7 @@ def sentence(point: Point, undefended: Point, claim: str) -> str:
 def remedies(points: Sequence[Point]) -> tuple[Remedy, ...]:
     """Return the facts of the same sentences, in the same order, for a report."""
     undefended, found = points[0], []
-    for claim in dict.fromkeys(leak.claim for leak in undefended.leaks):
+    for claim in dict.fromkeys(leak.about for leak in undefended.leaks):
         before = undefended.worst(claim)
         if before is None:
             continue

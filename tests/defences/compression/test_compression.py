@@ -65,7 +65,7 @@ def test_a_smaller_network_is_smaller_and_still_works(trained, digit_splits, def
     right = {t: float((t.model.labels(others.x) == others.y).mean()) for t in (plain, target)}
     assert right[plain] > 0.9
     assert right[target] > 0.85
-    assert defence.size(target) < 0.85 * size(plain)
+    assert size(target) < 0.85 * size(plain)
     assert np.array_equal(target.model.scores(others.x), again.model.scores(others.x))
     assert (target.name, target.description) == ("retrained", describe(defence))
     assert not any(value.requires_grad for value in target.model.net.parameters())
@@ -236,3 +236,8 @@ def test_a_recipe_without_a_network_is_refused(defence):
 def test_settings_out_of_range_are_refused(kind, wrong, says):
     with pytest.raises(InputError, match=re.escape(says)):
         kind(**wrong)
+
+
+def test_a_defence_of_networks_refuses_the_weights_of_an_estimator():
+    with pytest.raises(InputError, match="give a TorchRecipe"):
+        LowRank().lightened([np.eye(2)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from abc import abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -42,6 +43,7 @@ class Compression(InTraining):
     def __post_init__(self) -> None:
         check(self.name, self)
 
+    @abstractmethod
     def compressed(self, net: nn.Module, recipe: TorchRecipe | None, records: Records, seed: int) -> nn.Module:
         """Return the smaller network.
 
@@ -51,11 +53,14 @@ class Compression(InTraining):
             records: that it was trained on.
             seed: of the training.
         """
-        raise NotImplementedError
 
     def lightened(self, weights: list[Array]) -> None:
-        """Change the weights of a scikit-learn estimator in place, (outputs, inputs) each."""
-        raise NotImplementedError
+        """Change the weights of a scikit-learn estimator in place, (outputs, inputs) each.
+
+        Raises:
+            InputError: the defence knows networks alone.
+        """
+        raise InputError(f"{self.title} changes torch networks, and the model is of scikit-learn; give a TorchRecipe.")
 
     def size(self, target: Target) -> int:
         """Return the bytes that a file of the target's weights needs; see `safelight.defences.compression.size`."""

@@ -7,9 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from safelight.data.records import Records
-from safelight.defences.base import needs_torch
-from safelight.defences.compression.base import Compression
+from safelight.defences.base import InTraining, needs_torch
 from safelight.recipes.base import Recipe
+from safelight.settings import check
 from safelight.targets.base import Target
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Student(Compression):
+class Student(InTraining):
     """Train a small dense network on the answers of the trained one, and publish the small one.
 
     What it does: the teacher is trained as ever; a network with one hidden layer learns its softened answers to the
@@ -48,6 +48,9 @@ class Student(Compression):
 
     hidden: int = 32
     temperature: float = 2.0
+
+    def __post_init__(self) -> None:
+        check(self.name, self)
 
     def misfit(self, recipe: Recipe) -> str:
         return needs_torch(self, recipe, "the network")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, overload
@@ -11,11 +12,12 @@ from numpy import ndarray as Array
 
 from safelight.data.records import Records
 from safelight.defences.base import describe, key_of
+from safelight.defences.behind import Behind
 from safelight.defences.encrypted.layers import Layer
 from safelight.defences.encrypted.network import layers_of
 from safelight.errors import InputError
 from safelight.recipes.base import Recipe
-from safelight.targets.base import Images, Model, Table, Target, softmax
+from safelight.targets.base import Table, Target, softmax
 from safelight.threat import Access
 
 
@@ -27,12 +29,17 @@ class Engine(Protocol):
         ...
 
 
-class Encrypted:
+class Encrypted(ABC):
     """A defence that answers through encrypted inference: it has `running(layers)`, and wraps a target or a recipe."""
 
+    @property
+    def access(self) -> Access:
+        """The most that an answer holds: the weights are not shown."""
+        return Access.LOGITS
+
+    @abstractmethod
     def running(self, layers: tuple[Layer, ...]) -> AbstractContextManager[Engine]:
         """Keep an engine for these layers as long as the context lasts; nothing is left behind."""
-        raise NotImplementedError
 
     def unfit(self, layers: tuple[Layer, ...]) -> str:
         """Return why these layers cannot be computed, as one sentence that says what to do, or an empty string."""
@@ -61,32 +68,18 @@ class Encrypted:
 
 
 @dataclass(frozen=True)
-class EncryptedModel:
+class EncryptedModel(Behind):
     """A model whose logits are computed encrypted and read by whoever asks.
 
     The weights are not shown, so its access ends at logits: what an attack reads from those is there as before.
 
     Attributes:
-        model: in the open; asked for its layers alone.
-        defence: computes them.
-        layers: of the model.
+        defence: computes the layers.
+        layers: of the model, which is asked for nothing else.
     """
 
-    model: Model
     defence: Encrypted
     layers: tuple[Layer, ...]
-
-    @property
-    def access(self) -> Access:
-        return min(self.model.access, Access.LOGITS)
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.model.classes
-
-    @property
-    def inputs(self) -> Images | Table:
-        return self.model.inputs
 
     def logits(self, x: Any) -> Array:
         """Return logits (n, classes) within the error of the engine."""

@@ -93,7 +93,7 @@ class Parties:
             }
             self._tell([{"plan": np.array(plan)}, {"plan": np.array(plan), **weights}, {"plan": np.array(plan)}])
             self._hear()
-        except BaseException:
+        except BaseException:  # also Ctrl-C: no process may be left behind
             self.close()
             raise
 
@@ -119,7 +119,7 @@ class Parties:
                     f"{self._precision.largest:.3g}: a party sent wrong shares, or a layer overflowed; start them "
                     "again, with more bits if it happens with parties that you trust."
                 )
-        except BaseException:
+        except BaseException:  # also Ctrl-C: half an answer may wait in a pipe, so these parties are of no more use
             self.close()
             raise
         return np.asarray(answer)
@@ -202,7 +202,7 @@ class Parties:
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as file:
                 return dict(file)
-        except Exception:
+        except Exception:  # a party may send any bytes, and zip, zlib and numpy each raise errors of their own
             raise self._nonsense(party) from None
 
     def _nonsense(self, party: int) -> TargetFailed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, cast, overload
@@ -13,12 +14,13 @@ from numpy import ndarray as Array
 
 from safelight.data.records import Records
 from safelight.defences.base import describe, key_of, refuse
+from safelight.defences.behind import Behind
 from safelight.recipes.base import Recipe, StacksModels, StartsUntrained
-from safelight.targets.base import Images, Model, Table, Target
+from safelight.targets.base import Model, Target
 from safelight.threat import Access
 
 
-class OnOutputs:
+class OnOutputs(ABC):
     """A defence of answers: it has `harden(scores, key)`, and wraps a target, or a recipe whose targets it wraps."""
 
     keeps_labels: ClassVar[bool] = True
@@ -29,6 +31,7 @@ class OnOutputs:
         """The most that a hardened answer still holds."""
         return Access.SCORES
 
+    @abstractmethod
     def harden(self, scores: Array, key: Array) -> Array:
         """Return what leaves the server; a pure function.
 
@@ -39,7 +42,6 @@ class OnOutputs:
         Returns:
             (n, classes) float64, rows that are probabilities; a rounded or cut row may sum to less than 1.
         """
-        raise NotImplementedError
 
     def answers(self, predictions: Array, key: Array) -> Array:
         """Return what a regressor's predictions (n,) become."""
@@ -78,29 +80,15 @@ class OnOutputs:
 
 
 @dataclass(frozen=True)
-class Hardened:
+class Hardened(Behind):
     """A model whose answers pass through a defence. Who holds the model file sees the model without it.
 
     Attributes:
-        model: behind the defence.
         defence: of its answers.
     """
 
-    model: Model
     defence: OnOutputs
     inexact: ClassVar[bool] = True  # rows of scores need not sum to 1
-
-    @property
-    def access(self) -> Access:
-        return min(self.model.access, self.defence.access)
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.model.classes
-
-    @property
-    def inputs(self) -> Images | Table:
-        return self.model.inputs
 
     def labels(self, x: Any) -> Array:
         if not self.model.classes:

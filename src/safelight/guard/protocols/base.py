@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy import ndarray as Array
@@ -36,12 +36,16 @@ class Question:
         x: the records (n, values), float64, or object where some are words.
         body: for the server.
         headers: for the server; they describe the body.
+        model: that it names, or "" where the path names it.
+        streams: whether the answer is asked for piece by piece.
     """
 
     records: int
     x: Array
     body: bytes
     headers: Mapping[str, str]
+    model: str = ""
+    streams: bool = False
 
     @property
     def key(self) -> Array:
@@ -60,12 +64,41 @@ class Written:
     Attributes:
         body: written anew.
         headers: that describe it.
-        raw: what the model said, before it was hardened: scores (n, classes), or labels or predictions (n,).
+        raw: what the model said, before it was hardened: scores (n, classes), or labels or predictions (n,); of a
+            language model NaN (n,), since its texts are no labels.
+        texts: of a language model, (prompt, completion) of each record; the completion of an embedding is "".
     """
 
     body: bytes
     headers: Mapping[str, str]
     raw: Array
+    texts: tuple[tuple[str, str], ...] = ()
+
+
+class Stream(Protocol):
+    """An answer that comes piece by piece.
+
+    Attributes:
+        done: whether the answer is whole; what comes after it is dropped.
+    """
+
+    done: bool
+
+    def feed(self, part: bytes) -> Iterator[bytes]:
+        """Yield what is left of each piece that is whole with some more bytes. Raises NotUnderstood."""
+        ...
+
+    def end(self) -> Iterator[bytes]:
+        """Yield what is left when no more comes. Raises NotUnderstood where the answer is not whole."""
+        ...
+
+    def broken(self) -> bytes:
+        """Return the piece that tells the client that no more comes, and not why."""
+        ...
+
+    def written(self) -> Written:
+        """Return what was answered so far, for the watch; its body is empty."""
+        ...
 
 
 class Speaks(Protocol):
@@ -90,12 +123,26 @@ class Speaks(Protocol):
         ...
 
 
-def loads(content: bytes) -> dict[str, Any]:
-    """Return the JSON object in some bytes; NaN, and numbers that JSON does not have, are not understood."""
+@runtime_checkable
+class Streams(Protocol):
+    """A protocol that may answer piece by piece."""
+
+    def stream(self, question: Question) -> Stream:
+        """Return what reads the answer to a question that asks for it so."""
+        ...
+
+
+def anything(content: bytes) -> Any:
+    """Return the JSON in some bytes; NaN, and numbers that JSON does not have, are not understood."""
     try:
-        found = orjson.loads(content)
+        return orjson.loads(content)
     except orjson.JSONDecodeError:
         raise NotUnderstood("it is no JSON") from None
+
+
+def loads(content: bytes) -> dict[str, Any]:
+    """Return the JSON object in some bytes, as `anything` does."""
+    found = anything(content)
     if not isinstance(found, dict):
         raise NotUnderstood("it is no JSON object")
     return found

@@ -126,7 +126,7 @@ def _tensors(
             about = parameters(entry, known, "a tensor")
         shape, datatype = entry.get("shape"), entry.get("datatype")
         whole = isinstance(shape, list) and all(type(size) is int and size > 0 for size in shape)
-        if not shape or not whole or datatype not in DATATYPES:
+        if not shape or not whole or not isinstance(datatype, str) or datatype not in DATATYPES:
             raise NotUnderstood("a tensor has no shape or no datatype that the guard knows")
         size = about.get("binary_data_size") if isinstance(about, dict) else None
         if size is None:

@@ -1,0 +1,99 @@
+"""Steps about clients, and what waits for a person's word."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from safelight.cli.guard import POLICY
+from safelight.errors import InputError, did_you_mean
+
+
+def step(client: str, step: str, *, minutes: float | None = None, by: str = "operator", policy: Path = POLICY) -> int:
+    """Take a step about a client; a running guard obeys at once, and `safelight guard release` takes it back.
+
+    Args:
+        client: its id.
+        step: log, coarsen, slow, challenge, quarantine or refuse.
+        minutes: how long; refuse is for good when left out, all others as [actions] minutes says.
+        by: who takes it.
+        policy: guard.toml.
+    """
+    from safelight.cli.guard import known, opened
+    from safelight.guard.judge import Step
+    from safelight.guard.policy import read_policy
+    from safelight.guard.responses.ladder import FOREVER
+
+    words = {each.name.lower(): each for each in Step if each is not Step.NONE}
+    if step not in words:
+        raise InputError(f"There is no step {step!r}; use one of {', '.join(words)}.{did_you_mean(step, words)}")
+    if minutes is not None and not 0 < minutes < 1e7:
+        raise InputError(f"--minutes is {minutes}; give a number above 0, such as 60.")
+    now, store = time.time(), opened(policy)
+    known(client, store, policy)
+    if minutes is None and words[step] is not Step.REFUSE:
+        minutes = read_policy(policy).actions.minutes
+    store.step(client, words[step], FOREVER if minutes is None else now + 60 * minutes, now, by=by)
+    print(f"{client}: {step} {'until released' if minutes is None else f'for {minutes:g} minutes'}.")
+    return 0
+
+
+def approvals(*, all: bool = False, policy: Path = POLICY) -> int:
+    """List what waits for a person's word.
+
+    Args:
+        all: what was decided, too.
+        policy: guard.toml.
+    """
+    from safelight.cli.guard import opened
+    from safelight.guard.responses.approvals import Approvals, Word
+
+    for each in Approvals(opened(policy)).all():
+        if each.word is Word.PENDING or all:
+            length = "" if each.what == "rollback" else f" {_length(each.minutes)}"
+            whom = f"model {each.model}" if each.what == "rollback" else ", ".join(each.clients)
+            said = f" by {each.by}" if each.by else ""
+            hit = f"hits {each.hit} of {each.of} clients"
+            print(
+                f"{each.name}  {each.word.value}{said}  {each.what}{length}  {hit}  {each.why}  {each.incident}  {whom}"
+            )
+    return 0
+
+
+def approve(name: str, *, by: str, policy: Path = POLICY) -> int:
+    """Approve what waits, and have it done now.
+
+    Args:
+        name: such as A0001.
+        by: who approves it.
+        policy: guard.toml.
+    """
+    from safelight.cli.guard import opened
+    from safelight.guard.policy import read_policy
+    from safelight.guard.responses.approvals import Approvals, Word
+    from safelight.guard.responses.deeds import carry_out
+
+    now, store = time.time(), opened(policy)
+    approval = Approvals(store).decide(name, Word.APPROVED, by, now)
+    print(f"{name} is approved; done: {carry_out(read_policy(policy), store, approval, now)}.")
+    return 0
+
+
+def refuse(name: str, *, by: str, policy: Path = POLICY) -> int:
+    """Refuse what waits; it is asked for again only after alarms have been quiet for [actions] forget minutes.
+
+    Args:
+        name: such as A0001.
+        by: who refuses it.
+        policy: guard.toml.
+    """
+    from safelight.cli.guard import opened
+    from safelight.guard.responses.approvals import Approvals, Word
+
+    Approvals(opened(policy)).decide(name, Word.REFUSED, by, time.time())
+    print(f"{name} is refused; nothing is done.")
+    return 0
+
+
+def _length(minutes: float | None) -> str:
+    return "until released" if minutes is None else f"{minutes:g} minutes"

@@ -1,0 +1,244 @@
+"""Fitting a reference: which directions normal records vary in, and what tells them from made-up ones."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy import ndarray as Array
+from numpy.random import Generator
+
+from safelight.errors import InputError
+from safelight.guard.reference import MOST_CLASSES, MOST_FIELDS, TABLES, Reference, odd, word_hash
+
+LEAST = 60
+"""Different records that a reference is fitted to."""
+MOST = 2000
+"""Different records that are looked at; more hardly changes it."""
+AXES, SKETCH = 48, 24
+NOISE = (0.1, 0.3, 0.6, 1.0)
+SPOILT = (0.02, 0.06)
+"""What still counts as normal: noise of so many deviations, and this share of values at an end of their range."""
+FOLDS = 4
+"""Parts of the records, each judged by what was learnt from the others."""
+
+
+def fit_reference(x: Array, answers: Array, secret: bytes, rng: Generator, training: Array | None = None) -> Reference:
+    """Fit a reference to normal traffic.
+
+    How far off normal records lie, and what tells them from made-up ones, is learnt from records that are unlike those
+    that gave the directions and centres, part by part: records of tomorrow are new, too.
+
+    Args:
+        x: (n, d) records, float64, or object where some are words.
+        answers: of the model to some of them, to see what kind they are: scores, labels or predictions.
+        secret: key of the hashes.
+        rng: draws the parts and the made-up records.
+        training: (m, d) records that the model was trained on, kept as hashes of coarse sketches.
+
+    Raises:
+        InputError: there are fewer than 60 different records, or the training records have other values.
+    """
+    words = {c: _codes(x[:, c], secret) for c in range(x.shape[1])} if x.dtype == object else {}
+    words = {column: codes for column, codes in words.items() if codes}
+    bare = _bare(x.shape[1], words, answers, secret)
+    plain, bits = bare.numbers(x)
+    plain = plain.astype(float)
+    _, first = np.unique((bits * odd(secret, b"record", x.shape[1])).sum(axis=1, dtype=np.uint64), return_index=True)
+    if len(first) < LEAST:
+        raise InputError(
+            f"The recorded traffic holds {len(first)} different records, and a reference needs at least {LEAST}; "
+            "record for longer."
+        )
+    if training is not None and training.shape[1:] != x.shape[1:]:
+        raise InputError(
+            f"The training records have {training.shape[-1]} values each and the recorded traffic {x.shape[1]}; give "
+            "records as the model takes them."
+        )
+    some = plain[rng.permutation(first)[:MOST]]
+    facts = {name: value for name, value in vars(bare).items() if not name.startswith("_")}
+    group = _groups(some, rng)
+    q = max(1, min(AXES, (len(some) - int(np.bincount(group).max())) // 8, x.shape[1] - 1))
+    real: list[Array] = []
+    made: list[Array] = []
+    for part in range(FOLDS):  # records are judged by what was learnt from records unlike them
+        ours, theirs = some[group != part], some[group == part]
+        sketcher = Reference(**facts | _directions(ours, q, rng))
+        real.append(np.stack([_features(sketcher, x) for x in [theirs, *_worn(theirs, rng)]]))
+        made.append(_features(sketcher, made_up(ours, rng, 4 * len(theirs))))
+    looks = []
+    for part in range(FOLDS):
+        others = [place for place in range(FOLDS) if place != part]
+        shape = _tells(np.hstack([real[place] for place in others]), np.vstack([made[place] for place in others]))
+        looks.append(Reference(**facts | {"shape": shape}).made(real[part][0]))
+    facts |= _directions(some, q, rng)
+    facts["shape"] = _tells(np.hstack(real), np.vstack(made))
+    facts["madeness"] = _table(np.concatenate(looks))
+    facts["farness"] = _table(np.concatenate([held[0, :, -1] for held in real]))
+    z = _z(Reference(**facts), some)
+    facts["nearness"] = _table(-np.log(_nearest(z[:500], z, rng)))
+    if x.shape[1] <= MOST_FIELDS:
+        facts["usual"] = _usual(bits, odd(secret, b"field", x.shape[1]))
+    if training is not None:
+        count = len(training)
+        g = int(np.clip(np.ceil(np.log(max(count, 2)) / np.log(1 / 0.28)) + 3, 1, facts["width"]))
+        facts["grid"] = rng.random((TABLES, g))
+        hasher = Reference(**facts)
+        facts["training"] = np.sort(hasher.hashes(_z(hasher, hasher.numbers(training)[0])).T, axis=1)
+    return Reference(**facts)
+
+
+def made_up(x: Array, rng: Generator, count: int) -> Array:
+    """Return (about count, d) records such as a searching attacker makes up from records x (n, d) of the same kind.
+
+    A fifth each: draws from a model of principal components; records seen through one; means of several records;
+    places between records in such a model, disturbed; records in which a fifth of the values are another's.
+    """
+    mean = x.mean(axis=0)
+    _, sizes, axes = np.linalg.svd(x[:500] - mean, full_matrices=False)
+    sizes = sizes / np.sqrt(len(x[:500]))
+    parts = []
+    for _ in range(max(1, count // 20)):
+        k = int(rng.integers(min(4, len(sizes)), min(100, len(sizes)) + 1))
+        one, other = x[rng.integers(0, len(x), 4)], x[rng.integers(0, len(x), 4)]
+        seen, noise = (one - mean) @ axes[:k].T, rng.standard_normal((4, k)) * sizes[:k]
+        parts.append(mean + rng.uniform(0.4, 1.3) * noise @ axes[:k])
+        parts.append(mean + seen @ axes[:k])
+        parts.append(x[rng.integers(0, len(x), (4, int(rng.integers(2, 8))))].mean(axis=1))
+        parts.append(mean + (rng.uniform(0.2, 0.8) * seen + 0.5 * noise) @ axes[:k])
+        parts.append(np.where(rng.random(one.shape) < 0.2, other, one))
+    return np.clip(np.vstack(parts), x.min(axis=0), x.max(axis=0))
+
+
+def _bare(d: int, words: Mapping[int, Mapping[int, float]], answers: Array, secret: bytes) -> Reference:
+    """Return a reference that can turn records into numbers, and no more."""
+    classes = np.empty(0, "U1")
+    if answers.ndim == 1 and answers.dtype.kind in "OUS":
+        classes = np.unique(answers.astype(str))
+    scored = answers.ndim == 2 and 2 <= answers.shape[1] <= MOST_CLASSES
+    f = 1
+    return Reference(
+        mean=np.zeros(d), spread=np.ones(d), axes=np.zeros((1, d)), sizes=np.ones(1), width=1, bands=np.array([0, 1]),
+        centres=np.zeros((1, 1)), shape=(np.zeros(f), np.ones(f), np.zeros(1 + f + f * (f + 1) // 2)),
+        farness=np.arange(2.0), madeness=np.arange(2.0), nearness=np.arange(2.0), words=words,
+        classes=classes, width_classes=answers.shape[1] if scored else 0,
+        usual=(np.empty(0, np.int64), np.empty(0)), grid=np.zeros((TABLES, 1)),
+        training=np.empty((TABLES, 0), np.uint64), secret=secret,
+    )  # fmt: skip
+
+
+def _codes(column: Array, secret: bytes) -> dict[int, float]:
+    """Return a number for each word of a column: minus the log of its share; empty for a column of numbers."""
+    if not any(isinstance(value, str) for value in column):
+        return {}
+    counts = Counter(word_hash(secret, value) for value in column)
+    codes = {word: float(-np.log(count / len(column))) for word, count in counts.items()}
+    return codes | {0: float(-np.log(0.5 / len(column)))}
+
+
+def _standard(x: Array) -> tuple[Array, Array]:
+    mean, spread = x.mean(axis=0), x.std(axis=0)
+    floor = 0.25 * float(np.sqrt((spread**2).mean())) if x.shape[1] > MOST_FIELDS else 1e-6
+    return mean, np.where(spread > floor, spread, max(floor, 1e-6))
+
+
+def _axes(u: Array, q: int) -> tuple[Array, Array]:
+    _, sizes, axes = np.linalg.svd(u, full_matrices=False)
+    sizes = sizes / np.sqrt(len(u))
+    return axes[:q], np.maximum(sizes[:q], max(1e-3 * sizes[0], 1e-9))
+
+
+def _centres(z: Array, rng: Generator) -> Array:
+    from scipy.cluster.vq import kmeans2
+
+    count = int(np.clip(len(z) // 8, 1, 256))
+    centres, place = kmeans2(z.astype(float), count, iter=10, minit="++", rng=rng, missing="warn")
+    return centres[np.unique(place)]  # type: ignore[no-any-return]
+
+
+def _tells(real: Array, made: Array) -> tuple[Array, Array, Array]:
+    """Return what tells made-up records from real ones; see `Reference.shape`.
+
+    Args:
+        real: (w, n, f) features of n records, each as it came and worn in w - 1 ways.
+        made: (m, f) those of made-up records.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    positive = real.reshape(-1, real.shape[-1])
+    features = np.vstack([positive, made]).astype(float)
+    mean, deviation = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
+    u = np.clip((features - mean) / deviation, -8.0, 8.0)
+    rows, columns = np.triu_indices(u.shape[1])
+    terms = np.hstack([u, u[:, rows] * u[:, columns]])
+    scale = np.maximum(terms.std(axis=0), 1e-6)
+    model = LogisticRegression(C=0.1, max_iter=2000, class_weight="balanced")
+    model.fit(terms / scale, np.arange(len(u)) >= len(positive))
+    return mean, deviation, np.concatenate([model.intercept_, model.coef_[0] / scale])
+
+
+def _worn(x: Array, rng: Generator) -> list[Array]:
+    """Return records as bad cameras and careless hands make them."""
+    spread, low, high = x.std(axis=0), x.min(axis=0), x.max(axis=0)
+    noisy = [np.clip(x + size * spread * rng.standard_normal(x.shape), low, high) for size in NOISE]
+    ends = np.where(rng.random(x.shape) < 0.5, low, high)
+    return noisy + [np.where(rng.random(x.shape) < share, ends, x) for share in SPOILT]
+
+
+def _groups(x: Array, rng: Generator) -> Array:
+    """Return (n,) which of `FOLDS` parts each record is in; like records are in the same."""
+    from scipy.cluster.vq import kmeans2
+
+    mean, spread = _standard(x)
+    u = (x - mean) / spread
+    axes, _ = _axes(u[:1000], min(12, x.shape[1]))
+    _, place = kmeans2(u @ axes.T, max(FOLDS, min(40, len(x) // 6)), iter=10, minit="++", rng=rng, missing="warn")
+    order = rng.permutation(place.max() + 1)
+    counts, part, totals = np.bincount(place, minlength=len(order)), np.empty(len(order), int), np.zeros(FOLDS)
+    for cluster in order:
+        part[cluster] = totals.argmin()
+        totals[part[cluster]] += counts[cluster]
+    return part[place]  # type: ignore[no-any-return]
+
+
+def _directions(x: Array, q: int, rng: Generator) -> dict[str, Any]:
+    """Return the parts of a reference that say how records x (n, d) vary, along q directions."""
+    mean, spread = _standard(x)
+    axes, sizes = _axes((x - mean) / spread, q)
+    width = min(SKETCH, len(sizes))
+    bands = np.unique([0, min(8, len(sizes)), width, len(sizes)])
+    z = np.clip((x - mean) / spread @ axes[:width].T / sizes[:width], -250, 250)
+    return {"mean": mean, "spread": spread, "axes": axes, "sizes": sizes, "width": width, "bands": bands,
+            "centres": _centres(z, rng)}  # fmt: skip
+
+
+def _features(reference: Reference, x: Array) -> Array:
+    return reference.sketch(x.astype(np.float32))[1]
+
+
+def _nearest(z: Array, all_z: Array, rng: Generator) -> Array:
+    nearest = []
+    for one in z:
+        others = all_z[rng.integers(0, len(all_z), 128)]
+        apart = ((others - one) ** 2).sum(axis=1)
+        nearest.append(np.sqrt(apart[apart > 1e-8].min(initial=np.inf)))
+    return np.array(nearest)[np.isfinite(nearest)]
+
+
+def _usual(bits: Array, factors: Array) -> tuple[Array, Array]:
+    n, d = bits.shape
+    hashes = ((bits * factors) >> np.uint64(48)).astype(np.int64) + (np.arange(d) << 16)
+    keys, counts = np.unique(hashes, return_counts=True)
+    common = counts >= 0.01 * n
+    return keys[common], counts[common] / n
+
+
+def _table(values: Array) -> Array:
+    middle, high = np.quantile(values, [0.5, 0.9])
+    return np.array([middle, max(high, middle + 1e-3)])
+
+
+def _z(reference: Reference, x: Array) -> Array:
+    return reference.sketch(x.astype(np.float32))[0]

@@ -1,0 +1,1 @@
+"""What the guard does about an alarm: the ladder, approvals, and deeds beside it."""

@@ -1,0 +1,116 @@
+"""What is done once a step is decided, by the guard itself or by a person who approved it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from safelight.guard.alarm import Alarm
+from safelight.guard.chain import Head, sealed
+from safelight.guard.incidents import Incident, Incidents
+from safelight.guard.judge import Step
+from safelight.guard.policy import GuardPolicy
+from safelight.guard.responses.approvals import Approval
+from safelight.guard.responses.ladder import FOREVER, Case
+from safelight.guard.store import Store
+
+
+def watched(store: Store, client: str) -> dict[str, Any]:
+    """Return what the watch keeps of a client, numbers alone; raises StoreFailed."""
+    document = store.read("watch", client) if client else None
+    return dict(document.facts) if document else {}
+
+
+def freeze(store: Store, policy: GuardPolicy, alarm: Alarm, head: Head, case: Case, now: float) -> str:
+    """Keep what is known now in a document of its own, and return its name; raises StoreFailed.
+
+    It holds the end of the log, the alarm, the scores that the watch keeps, budgets and steps of the clients, and a
+    hash of the policy; no record and no answer.
+    """
+    clients = (alarm.client,) if alarm.client else alarm.suspects
+    facts = {
+        "head": f"{head.rows}:{head.digest}",
+        "row": head.rows,
+        "alarm": asdict(alarm),
+        "watch": {client: watched(store, client) for client in clients},
+        "clients": {client: _state(store, client) for client in clients},
+        "policy": sealed(store.key, repr(policy).encode()).hex(),
+        "incident": case.incident,
+        "at": now,
+    }
+    name = f"{case.incident or 'alarm'} row {head.rows}"
+    store.write("evidence", name, facts, 0, what="evidence frozen", at=now, incident=case.incident)
+    return name
+
+
+def audit_due(store: Store, alarm: Alarm, case: Case, now: float) -> None:
+    """Ask for an audit of the model, where none is due yet; raises StoreFailed."""
+    from safelight.guard.drift.due import Due, schedule  # only playbooks with "audit" need it
+
+    joins = f", {case.incident}" if case.incident else ""
+    schedule(store, Due(alarm.model or "model", "", f"alarms of {alarm.signal}{joins}", now))
+
+
+def back(policy: GuardPolicy, store: Store, why: str, now: float) -> str:
+    """Roll the alias of the policy back, and return what was done in words.
+
+    Raises:
+        InputError: there are no versions, or none whose audit is as good.
+        Changed: somebody else moved it meanwhile.
+        StoreFailed: the registry does not answer.
+    """
+    from safelight.guard.registry.moves import registry_of, roll_back  # reads whole reports of audits
+
+    move = roll_back(policy, registry_of(policy, store), now, why=why)
+    return f"rollback from version {move.before} to {move.to}"
+
+
+def carry_out(policy: GuardPolicy, store: Store, approval: Approval, now: float) -> str:
+    """Do what was approved, counted from now, and return it in words.
+
+    Raises:
+        InputError: a rollback that cannot be done.
+        StoreFailed: something was not kept; what was done before it stays.
+    """
+    if approval.what == "rollback":
+        said = back(policy, store, f"{approval.name} ({approval.why}), approved by {approval.by}", now)
+        done = [measure(now, said)]
+    else:
+        step = Step[approval.what.upper()]
+        until = FOREVER if approval.minutes is None else now + 60 * approval.minutes
+        for client in approval.clients:
+            store.step(client, step, until, now, why=approval.why, by=approval.by, approval=approval.name)
+        said = f"{approval.what} for {len(approval.clients)} clients"
+        done = [measure(now, approval.what, client, until) for client in approval.clients]
+    if approval.incident:
+        measured(store, approval.incident, done, now, approval=approval.name, by=approval.by)
+    return said
+
+
+def measured(store: Store, name: str, done: Sequence[Mapping[str, Any]], now: float, **logged: Any) -> Incident:
+    """Add to an incident what was done; raises StoreFailed."""
+    return Incidents(store).change(
+        name,
+        lambda before: replace(before, measures=(*before.measures, *done)),
+        what="incident measures",
+        at=now,
+        done=[each["what"] for each in done],
+        **logged,
+    )
+
+
+def measure(now: float, what: str, client: str = "", until: float | None = None) -> dict[str, Any]:
+    """Return one thing that was done, as an incident keeps it."""
+    return {"at": round(now, 3), "what": what, "client": client, "until": until}
+
+
+def begun(alarm: Alarm, playbook: str, severity: Any, scores: dict[str, Any], now: float) -> Incident:
+    """Return the incident of a first alarm, before it has a name."""
+    kept = {str(name): float(score) for name, score in scores.get("signals", {}).items()}
+    return Incident("", now, severity, alarm.client, alarm.cohort, playbook=playbook, scores=kept)
+
+
+def _state(store: Store, client: str) -> dict[str, Any]:
+    state = store.state(client)
+    return {"today": state.today, "total": state.total, "step": state.step.name.lower(), "until": state.until}

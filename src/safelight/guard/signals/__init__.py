@@ -1,0 +1,1 @@
+"""What shows in sequences of calls. One file, one signal."""

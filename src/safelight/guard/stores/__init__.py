@@ -1,0 +1,1 @@
+"""Where budgets, steps, documents and the log are kept: one file a kind of database."""

@@ -1,0 +1,363 @@
+"""What every store does, whatever database is below it: one transaction a call, one chain, nothing given back."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from safelight.errors import Changed, StoreFailed
+from safelight.guard.chain import START, Head, Row, digest, text_of, verify
+from safelight.guard.judge import Account, Call, ClientState, Decision, Step, Verdict, accounts_of, judge
+from safelight.guard.policy import GuardPolicy
+
+End = tuple[int, bytes]
+"""The last row of a log: its number (0 where there is none) and its digest."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """Facts beside budgets and log: an alias of a model, an incident, an approval.
+
+    Attributes:
+        kind: of document.
+        name: of its own among its kind.
+        version: 1, 2, 3, ...: how often it was written.
+        facts: as JSON holds them.
+    """
+
+    kind: str
+    name: str
+    version: int
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Missed:
+    """Calls that could not be judged while the database failed; the first row after its return says so.
+
+    Attributes:
+        since: when the first came, in seconds since 1970.
+        calls: how many.
+        records: that they asked about.
+        fail: what the policy had done with them: "closed", "open" or "label-only".
+    """
+
+    since: float
+    calls: int
+    records: int
+    fail: str
+
+
+class Store(ABC):
+    """An open database.
+
+    Each call is one transaction, which is on its way to the disk before the model is asked: a guard that is killed
+    gives no budget back. One writer at a time holds the end of the log.
+
+    Attributes:
+        key: of the log and of the hashes in it (32 bytes).
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        self._lock = threading.RLock()
+        self._refused: dict[str, tuple[int, int]] = {}  # client -> minute, rows left out
+        self._missed: Missed | None = None
+
+    @staticmethod
+    def open(path: Path, key: bytes | None = None) -> Any:  # a SqliteStore, which this file must not know
+        """Open an SQLite file, or make it; see `safelight.guard.stores.sqlite.SqliteStore`.
+
+        Raises:
+            InputError: the file or its key cannot be made or used.
+        """
+        from safelight.guard.stores.sqlite import SqliteStore
+
+        return SqliteStore.open(path, key)
+
+    # What a kind of database has to do ------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _session(self, writes: bool, client: str | None = None) -> AbstractContextManager[None]:
+        """One transaction, all or nothing, about one client or others; raises StoreFailed."""
+
+    @abstractmethod
+    def _state(self, client: str, accounts: Iterable[str] = ()) -> ClientState:
+        """Return what is known of a client, with those of these accounts that anything was charged to."""
+
+    @abstractmethod
+    def _keep(self, client: str, state: ClientState) -> None:
+        """Write what is known of a client and of its other accounts."""
+
+    @abstractmethod
+    def _states(self) -> dict[str, ClientState]:
+        """Return what is known of every client."""
+
+    @abstractmethod
+    def _census(self, now: float, since: float) -> tuple[int, frozenset[str]]:
+        """See `census`."""
+
+    @abstractmethod
+    def _end(self) -> End:
+        """Return the last row of the log."""
+
+    @abstractmethod
+    def _insert(self, rows: Sequence[tuple[int, str, bytes]]) -> None:
+        """Write rows of the log."""
+
+    @abstractmethod
+    def _tail(self, count: int, client: str | None) -> list[Row]:
+        """See `tail`."""
+
+    @abstractmethod
+    def _log(self) -> AbstractContextManager[Iterator[tuple[int, str, bytes]]]:
+        """Walk the log as it stands, beside the calls that go on; raises StoreFailed."""
+
+    @abstractmethod
+    def _find(self, kind: str, name: str) -> tuple[int, str] | None:
+        """Return version and text of a document."""
+
+    @abstractmethod
+    def _put(self, kind: str, name: str, version: int, text: str) -> None:
+        """Write a document."""
+
+    @abstractmethod
+    def _all(self, kind: str) -> list[tuple[str, int, str]]:
+        """Return (name, version, text) of the documents of a kind, by name."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the database; raises nothing."""
+
+    # What all of them do --------------------------------------------------------------------------------------------
+
+    def decide(self, policy: GuardPolicy, call: Call, unread: str = "") -> Decision:
+        """Judge a call, keep what it costs and log it, all or nothing.
+
+        Of calls that are refused in a row within a minute the first is logged; the next row of that client counts the
+        others, so that nobody fills the disk by asking.
+
+        Args:
+            policy: in force.
+            call: to judge.
+            unread: why the question was not understood, or "".
+
+        Raises:
+            StoreFailed: it may have been kept or not; the next row that is written says how many calls this befell.
+        """
+        try:
+            with self._lock, self._writing(call.client):
+                decision, state = judge(policy, self._state(call.client, accounts_of(policy, call)), call)
+                minute, skipped = self._refused.get(call.client, (-1, 0))
+                if decision.verdict is not Verdict.ALLOWED and minute == int(call.at // 60):
+                    self._refused[call.client] = (minute, skipped + 1)
+                    return decision
+                self._keep(call.client, state)
+                self._append(facts_of(call, decision, unread, skipped))
+        except StoreFailed:
+            self._miss(policy, call)
+            raise
+        self._answered(call, decision)
+        return decision
+
+    def note(self, what: str, at: float, **facts: Any) -> Head:
+        """Write a row to the log and return the log's end, which it is; raises StoreFailed."""
+        with self._lock, self._writing():
+            return self._append({"what": what, "at": round(at, 3), **facts})
+
+    def quarantine(self, client: str, until: float, at: float) -> None:
+        """Let nothing of a client through before `until` (seconds since 1970); raises StoreFailed."""
+        self.step(client, Step.QUARANTINE if until > at else Step.NONE, until, at)
+
+    def step(self, client: str, step: Step, until: float, at: float, **facts: Any) -> None:
+        """Take a step about a client that holds before `until` (seconds since 1970); raises StoreFailed.
+
+        Args:
+            client: its id.
+            step: NONE takes an earlier one back.
+            until: when it ends by itself.
+            at: now.
+            facts: for the log: why, and by whom.
+        """
+        with self._lock, self._writing(client):
+            self._keep(client, replace(self._state(client), until=until, step=step))
+            what = "release" if step is Step.NONE else step.name.lower()
+            self._append({"what": what, "client": client, "until": round(until, 3), "at": round(at, 3), **facts})
+
+    def read(self, kind: str, name: str) -> Document | None:
+        """Return a document, or None; raises StoreFailed."""
+        with self._lock, self._session(writes=False):
+            found = self._find(kind, name)
+        return Document(kind, name, found[0], read(found[1])) if found else None
+
+    def documents(self, kind: str) -> list[Document]:
+        """Return all documents of a kind, by name; raises StoreFailed."""
+        with self._lock, self._session(writes=False):
+            found = self._all(kind)
+        return [Document(kind, name, version, read(text)) for name, version, text in found]
+
+    def write(
+        self, kind: str, name: str, facts: Mapping[str, Any], expect: int, *, what: str, at: float, **logged: Any
+    ) -> Document:
+        """Write a document and its row of the log, all or nothing.
+
+        Args:
+            kind: of document.
+            name: of its own among its kind.
+            facts: as JSON holds them.
+            expect: the version that it has now, 0 where there is none yet.
+            what: was done, for the log.
+            at: now.
+            logged: more for the log.
+
+        Raises:
+            Changed: it has another version.
+            StoreFailed: nothing was kept.
+        """
+        with self._lock, self._writing():
+            found = self._find(kind, name)
+            version = found[0] if found else 0
+            if version != expect:
+                raise Changed(
+                    f"The {kind} {name!r} was changed meanwhile (version {version}, not {expect}); look again."
+                )
+            self._put(kind, name, version + 1, text_of(facts))
+            about = {"what": what, "at": round(at, 3), "kind": kind, "name": name, "version": version + 1}
+            self._append(about | logged)
+        return Document(kind, name, version + 1, facts)
+
+    def state(self, client: str) -> ClientState:
+        """Return what is known of a client; raises StoreFailed."""
+        with self._lock, self._session(writes=False):
+            return self._state(client)
+
+    def clients(self) -> dict[str, ClientState]:
+        """Return what is known of every client that ever asked; raises StoreFailed."""
+        with self._lock, self._session(writes=False):
+            return self._states()
+
+    def census(self, now: float, since: float) -> tuple[int, frozenset[str]]:
+        """Return how many clients asked since a time, and those that a step from COARSEN on holds for now.
+
+        Raises StoreFailed.
+        """
+        with self._lock, self._session(writes=False):
+            return self._census(now, since)
+
+    def head(self) -> Head:
+        """Return the end of the log; raises StoreFailed."""
+        with self._lock, self._session(writes=False):
+            number, last = self._end()
+        return Head(number, last.hex())
+
+    def tail(self, count: int, client: str | None = None) -> list[Row]:
+        """Return the last rows of the log, newest first, of all or of one client; raises StoreFailed."""
+        with self._lock, self._session(writes=False):
+            return self._tail(count, client)
+
+    def verify(
+        self, noted: Head | Iterable[Head] | None = None, look: Callable[[Head, str], None] | None = None
+    ) -> tuple[Head, str]:
+        """Walk the log, beside calls that go on; see `safelight.guard.chain.verify`. Raises StoreFailed."""
+        marks = (noted,) if isinstance(noted, Head) else noted or ()
+        with self._log() as rows:
+            return verify(self.key, rows, marks, look)
+
+    # Below are the parts of the above -------------------------------------------------------------------------------
+
+    @contextmanager
+    def _writing(self, client: str | None = None) -> Iterator[None]:
+        """A transaction that first tells the log what was missed."""
+        missed = self._missed
+        with self._session(writes=True, client=client):
+            if missed is not None:
+                self._append({"what": "store back", "at": round(missed.since, 3), "calls": missed.calls,
+                              "records": missed.records, "fail": missed.fail})  # fmt: skip
+            yield
+        if missed is not None:
+            self._missed = None
+
+    def _append(self, facts: Mapping[str, Any]) -> Head:
+        return self._append_texts([text_of(facts)])
+
+    def _append_texts(self, texts: Iterable[str]) -> Head:
+        number, last = self._end()
+        rows = []
+        for text in texts:
+            number += 1
+            last = digest(self.key, last, number, text)
+            rows.append((number, text, last))
+        self._insert(rows)
+        return Head(number, last.hex())
+
+    def _answered(self, call: Call, decision: Decision) -> None:
+        """Remember that a row was written for a call."""
+        if decision.verdict is Verdict.ALLOWED:
+            self._refused.pop(call.client, None)
+        else:
+            self._refused[call.client] = (int(call.at // 60), 0)
+
+    def _miss(self, policy: GuardPolicy, call: Call) -> None:
+        with self._lock:
+            old = self._missed or Missed(call.at, 0, 0, policy.fail.value)
+            self._missed = Missed(old.since, old.calls + 1, old.records + call.records, policy.fail.value)
+
+
+def facts_of(call: Call, decision: Decision, unread: str, skipped: int) -> dict[str, Any]:
+    """Return the row of a call for the log.
+
+    Args:
+        call: that was judged.
+        decision: about it.
+        unread: why its question was not understood, or "".
+        skipped: refused calls of this client that have no row.
+    """
+    facts: dict[str, Any] = {
+        "what": "call",
+        "client": call.client,
+        "cohort": call.cohort,
+        "model": call.model,
+        "at": round(call.at, 3),
+        "records": call.records,
+        "body": call.body.hex(),
+        "verdict": decision.verdict.value,
+        "limit": decision.limit.value,
+    }
+    if call.version:
+        facts["version"] = call.version
+    if decision.whose:
+        facts["whose"] = decision.whose
+    if unread:
+        facts["unread"] = unread
+    if skipped:
+        facts["refused_before"] = skipped
+    return facts
+
+
+def read(text: str) -> Mapping[str, Any]:
+    """Return the facts of a document's text."""
+    import orjson
+
+    found: Mapping[str, Any] = orjson.loads(text)
+    return found
+
+
+def state_of(row: Sequence[Any]) -> ClientState:
+    """Return a client's state from the columns in FIELDS."""
+    arrival, day, today, total, until, seen, step = row
+    return ClientState(arrival, day, today, total, until, seen, Step(step))
+
+
+def account_of(row: Sequence[Any]) -> Account:
+    """Return an account from the columns in ACCOUNT."""
+    arrival, day, today, total = row
+    return Account(arrival, day, today, total)
+
+
+ACCOUNT = "arrival, day, today, total"
+FIELDS = f"{ACCOUNT}, until, seen, step"

@@ -1,0 +1,79 @@
+"""One client, or one cohort, as it is followed: its window, and every few records what each signal says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy import ndarray as Array
+
+from safelight.guard.reference import Reference
+from safelight.guard.signals.base import Signal, all_signals
+from safelight.guard.window import SIZE, Facts, Window
+
+STEP = 8
+"""Records after which the signals are read again; a client with fewer is not judged."""
+DAY = 86400.0
+COHORT = 512
+"""Records of a cohort that are looked at together."""
+OWN = ("budget spent", "rate")
+"""Signals that say nothing of a cohort, which has as many calls as clients."""
+
+
+def signals_of(reference: Reference, cohort: bool) -> tuple[Signal, ...]:
+    """Return the signals that can be read of these records, by name."""
+    return tuple(
+        signal
+        for signal in all_signals()
+        if (reference.fields or not signal.tables) and not (cohort and signal.name in OWN)
+    )
+
+
+class Track:
+    """What is held of one client, or of one cohort, while it asks.
+
+    Attributes:
+        window: of its last records.
+        evidence: that has added up; see `safelight.guard.scale.Scale`.
+        standard: (s + 1,) what each signal said last, in the scale's units; last, the evidence.
+        rang: records that it had sent when it last rang, or -1.
+        who: of each record of a cohort's window, whose it is; newest last.
+    """
+
+    def __init__(self, reference: Reference, size: int = SIZE) -> None:
+        self.window = Window(reference.width, reference.width_classes, reference.fields, size)
+        self.evidence, self.rang = 0.0, -1
+        self.standard: Array | None = None
+        self.who: list[str] = []
+        self._step = STEP if size == SIZE else 4 * STEP
+        self._fresh = 0
+        self._day: int | None = None
+
+    def recall(self, evidence: float, seen: int, today: int, at: float) -> None:
+        """Take up what was kept of it when its window was dropped."""
+        self.evidence, self._day = evidence, int(at // DAY)
+        self.window.seen, self.window.today = seen, today
+
+    def new_day(self, at: float) -> None:
+        """Let half of the evidence go with each day that has passed (UTC)."""
+        day = int(at // DAY)
+        if self._day is not None and day > self._day:
+            self.evidence *= 0.5 ** (day - self._day)
+            if not len(self.window):
+                self.window.today = 0
+        self._day = day
+
+    def take(self, facts: Facts, reference: Reference, signals: tuple[Signal, ...]) -> Iterator[Array]:
+        """Take records in, and yield what each signal says (s,) after every eighth, of a cohort after every 32nd.
+
+        A big batch is read in pieces, so that nothing in it passes unseen.
+        """
+        start = 0
+        while start < len(facts):
+            stop = min(len(facts), start + self._step - self._fresh)
+            self.window.append(facts.piece(start, stop), reference.nearness)
+            self._fresh += stop - start
+            start = stop
+            if self._fresh == self._step:
+                self._fresh = 0
+                yield np.array([signal.score(self.window, reference) for signal in signals])

@@ -1,0 +1,250 @@
+"""The watch: each answered call is laid beside the last ones of its client and of its cohort, and may ring."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy import ndarray as Array
+
+from safelight.errors import Changed, StoreFailed
+from safelight.guard.alarm import Alarm
+from safelight.guard.calibration import Calibration, load
+from safelight.guard.reference import Reference
+from safelight.guard.scale import OVER_TIME, Scale
+from safelight.guard.seen import Seen
+from safelight.guard.signals.base import Signal
+from safelight.guard.store import Store
+from safelight.guard.track import COHORT, Track, signals_of
+from safelight.guard.window import SIZE, Facts
+
+AGAIN = 32
+"""Records that a client sends after an alarm before it rings again."""
+SAVED = 600.0
+"""Seconds between two writings of one client's evidence."""
+KIND = "watch"
+
+
+@dataclass(frozen=True)
+class Past:
+    """What is left of a client whose window was dropped, so that it is not forgotten.
+
+    Attributes:
+        evidence: that had added up.
+        seen, today: records ever, and on its last day.
+        at: seconds since 1970 of its last call.
+    """
+
+    evidence: float
+    seen: int
+    today: int
+    at: float
+
+
+@dataclass
+class _Sort:
+    """What is common to all clients, or all cohorts, of one model."""
+
+    scale: Scale
+    signals: tuple[Signal, ...]
+    size: int
+
+
+@dataclass
+class _Model:
+    reference: Reference
+    clients: _Sort
+    cohorts: _Sort | None
+
+
+@dataclass
+class Watcher:
+    """Watches sequences of calls. It holds sketches in memory, never records, and keeps evidence in the store.
+
+    Attributes:
+        calibrations: of each model, by name; calls for other models are not watched.
+        store: where evidence outlives a restart; None keeps it in memory alone.
+        most: clients whose windows are held; of the others only `Past` is kept.
+    """
+
+    calibrations: Mapping[str, Calibration]
+    store: Store | None = None
+    most: int = 50_000
+    _models: dict[str, _Model] = field(init=False, repr=False)
+    _clients: OrderedDict[tuple[str, str], Track] = field(default_factory=OrderedDict, init=False, repr=False)
+    _cohorts: dict[tuple[str, str], Track] = field(default_factory=dict, init=False, repr=False)
+    _past: dict[tuple[str, str], Past] = field(default_factory=dict, init=False, repr=False)
+    _saved: dict[tuple[str, str], float] = field(default_factory=dict, init=False, repr=False)
+
+    @classmethod
+    def of(cls, path: Path, store: Store | None = None, most: int = 50_000) -> Watcher:
+        """Return the watch of a calibration's file; raises InputError where it cannot be used."""
+        return cls(load(path), store, most)
+
+    def __post_init__(self) -> None:
+        """Take up what earlier runs had kept; raises StoreFailed."""
+        self._models = {
+            name: _Model(
+                one.reference,
+                _Sort(one.clients, signals_of(one.reference, False), SIZE),
+                None if one.cohorts is None else _Sort(one.cohorts, signals_of(one.reference, True), COHORT),
+            )
+            for name, one in self.calibrations.items()
+        }
+        for document in [] if self.store is None else self.store.documents(KIND):
+            facts = document.facts
+            past = Past(float(facts["evidence"]), int(facts["seen"]), int(facts["today"]), float(facts["at"]))
+            self._past[str(facts["model"]), str(facts["client"])] = past
+
+    def see(self, seen: Seen) -> tuple[Alarm, ...]:
+        """Take in one answered call, and return what rings: the client, the cohort, both or nothing."""
+        model = self._models.get(seen.model)
+        if model is None or not len(seen.x):
+            return ()
+        facts = model.reference.read(seen)
+        track = self._track(model, seen)
+        before = track.window.seen
+        rung = _rung(track, facts, model.reference, model.clients)
+        alarms = []
+        if rung is not None:
+            alarms.append(_alarm(seen, model.clients.scale, rung, before + rung.records, client=seen.client))
+        self._save(seen, track, model.clients.scale)
+        if model.cohorts is not None:
+            alarms += self._cohort(model, model.cohorts, seen, facts)
+        return tuple(alarms)
+
+    def risks(self) -> dict[str, dict[str, float]]:
+        """Return what each signal says of each client now, as a share of the threshold: 1 and more rings."""
+        found: dict[str, dict[str, float]] = {}
+        for (name, client), track in self._clients.items():
+            if track.standard is None:
+                continue
+            scale, risks = self._models[name].clients.scale, found.setdefault(client, {})
+            for signal, value in zip(scale.names, (track.standard / scale.threshold).tolist()):
+                risks[signal] = max(value, risks.get(signal, -np.inf))
+        return found
+
+    def forgive(self, client: str) -> None:
+        """Forget what a client did: the operator has looked at it and let it go on."""
+        for key in [key for key in self._clients if key[1] == client]:
+            del self._clients[key]
+        for key in [key for key in self._past if key[1] == client]:
+            self._past[key] = replace(self._past[key], evidence=0.0)
+            self._write(key, self._past[key])
+
+    def nbytes(self) -> int:
+        """Return the bytes of all windows."""
+        return sum(track.window.nbytes for track in [*self._clients.values(), *self._cohorts.values()])
+
+    def _track(self, model: _Model, seen: Seen) -> Track:
+        key = seen.model, seen.client
+        track = self._clients.get(key)
+        if track is None:
+            track = self._clients[key] = Track(model.reference)
+            past = self._past.get(key)
+            if past is not None:
+                track.recall(past.evidence, past.seen, past.today, past.at)
+            if len(self._clients) > self.most:
+                old, gone = self._clients.popitem(last=False)
+                self._past[old] = _past(gone)
+        else:
+            self._clients.move_to_end(key)
+        return track
+
+    def _cohort(self, model: _Model, sort: _Sort, seen: Seen, facts: Facts) -> list[Alarm]:
+        key = seen.model, seen.cohort
+        track = self._cohorts.get(key)
+        if track is None:
+            track = self._cohorts[key] = Track(model.reference, sort.size)
+        track.who = [*track.who, *[seen.client] * len(facts)][-sort.size :] if len(facts) > 1 else track.who
+        if len(facts) == 1:
+            track.who.append(seen.client)
+            if len(track.who) > 2 * sort.size:
+                track.who = track.who[-sort.size :]
+        before = track.window.seen
+        rung = _rung(track, facts, model.reference, sort)
+        if rung is None or len(set(track.who[-len(track.window) :])) < 2:
+            return []
+        suspects = suspected(track, model.reference, sort.signals, rung.name)
+        return [_alarm(seen, sort.scale, rung, before + rung.records, suspects=suspects)]
+
+    def _save(self, seen: Seen, track: Track, scale: Scale) -> None:
+        """Keep a client's evidence where a restart finds it, now and then, once there is some."""
+        if self.store is None or track.standard is None or track.standard[-1] < scale.threshold / 2:
+            return
+        key = seen.model, seen.client
+        if seen.at - self._saved.get(key, -np.inf) >= SAVED:
+            self._saved[key] = seen.at
+            self._past[key] = _past(track)
+            self._write(key, self._past[key])
+
+    def _write(self, key: tuple[str, str], past: Past) -> None:
+        if self.store is None:
+            return
+        name, facts = "/".join(key), {"model": key[0], "client": key[1], **vars(past)}
+        with suppress(StoreFailed, Changed):  # the next one does
+            held = self.store.read(KIND, name)
+            self.store.write(KIND, name, facts, held.version if held else 0, what="evidence", at=past.at)
+
+
+@dataclass(frozen=True)
+class _Rung:
+    name: str
+    score: float
+    records: int
+
+
+def _rung(track: Track, facts: Facts, reference: Reference, sort: _Sort) -> _Rung | None:
+    """Take records in; return the strongest reading above the threshold, where it may ring again."""
+    best: _Rung | None = None
+    start = track.window.seen
+    track.new_day(facts.at)
+    for scores in track.take(facts, reference, sort.signals):
+        track.standard, track.evidence = sort.scale.read(scores, track.evidence)
+        place = int(track.standard.argmax())
+        value, seen = float(track.standard[place]), track.window.seen
+        if value > sort.scale.threshold and (best is None or value > best.score):
+            if best is None and track.rang >= 0 and seen - track.rang < AGAIN:
+                continue
+            best = _Rung(sort.scale.names[place], value, (best.records if best else seen - start))
+            track.rang = seen
+    return best
+
+
+def _alarm(
+    seen: Seen, scale: Scale, rung: _Rung, records: int, client: str = "", suspects: tuple[str, ...] = ()
+) -> Alarm:
+    return Alarm(client, seen.cohort, seen.model, seen.at, rung.name, rung.score, scale.threshold, records, suspects)
+
+
+def _past(track: Track) -> Past:
+    at = float(track.window.at[-1]) if len(track.window) else 0.0
+    return Past(track.evidence, track.window.seen, track.window.today, at)
+
+
+def suspected(track: Track, reference: Reference, signals: tuple[Signal, ...], name: str) -> tuple[str, ...]:
+    """Return the clients of a cohort's window that a signal would say less without, by name.
+
+    Args:
+        track: of the cohort.
+        reference: of the model.
+        signals: that were read.
+        name: of the one that rang; evidence over time is looked for in the one that says most now.
+    """
+    if track.standard is None:
+        return ()
+    if name == OVER_TIME:
+        name = signals[int(track.standard[:-1].argmax())].name
+    signal = next(one for one in signals if one.name == name)
+    who = np.array(track.who[-len(track.window) :])
+    whole, found = signal.score(track.window, reference), []
+    for client in np.unique(who):
+        mine = who == client
+        without: Array = ~mine
+        if mine.sum() >= 3 and signal.score(track.window.only(without), reference) < whole:
+            found.append(str(client))
+    return tuple(found)

@@ -1,0 +1,90 @@
+"""The pages of incidents, with their clocks, and the forms that take one further."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from safelight.errors import InputError
+from safelight.guard.clocks import LAWS, Clock, clocks
+from safelight.guard.incidents import NEXT, Incident, Incidents, Serious, Severity, Stage, stage_of
+from safelight.web.app import Desk
+from safelight.web.facts import moment
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One incident, for a page.
+
+    Attributes:
+        incident: as it is kept.
+        opened: when, as text.
+        clocks: (clock, how it stands, whether it is late).
+    """
+
+    incident: Incident
+    opened: str
+    clocks: tuple[tuple[Clock, str, bool], ...]
+
+
+def overview(request: Request, desk: Desk) -> Response:
+    """All incidents, open ones first, the latest first."""
+    now = desk.clock()
+    found = sorted(Incidents(desk.store).all(), key=lambda each: (not each.open, -each.opened))
+    return desk.page(request, "incidents.html", incidents=[_shown(each, now) for each in found])
+
+
+def one(request: Request, desk: Desk) -> Response:
+    """One incident: what rang, what was done, its clocks, and what may come next."""
+    incident = Incidents(desk.store).get(request.path_params["name"])
+    facts: dict[str, Any] = {
+        "shown": _shown(incident, desk.clock()),
+        "stages": list(Stage),
+        "next": NEXT[incident.stage],
+        "severities": list(Severity),
+        "kinds": list(Serious),
+        "laws": [law for law in LAWS if law not in incident.notified],
+        "moment": moment,
+    }
+    return desk.page(request, "incident.html", **facts)
+
+
+def move(fields: dict[str, str], by: str, desk: Desk) -> str:
+    """Take an incident one step further."""
+    name, to = fields.get("incident", ""), stage_of(fields.get("to", ""))
+    Incidents(desk.store).move(name, to, by, fields.get("note", ""), desk.clock())
+    return f"{name} is {to.value}."
+
+
+def decide(fields: dict[str, str], by: str, desk: Desk) -> str:
+    """Write what a person found out about an incident."""
+    name, facts = fields.get("incident", ""), dict[str, Any]()
+    try:
+        if fields.get("severity"):
+            facts["severity"] = Severity(fields["severity"])
+        if fields.get("serious"):
+            facts["serious"] = Serious(fields["serious"])
+        if fields.get("people"):
+            facts["people"] = int(fields["people"])
+    except ValueError as error:
+        raise InputError(f"This cannot be read ({error}); choose from the lists, and give whole numbers.") from None
+    Incidents(desk.store).decide(name, by, desk.clock(), **facts)
+    return f"{name} was changed."
+
+
+def notified(fields: dict[str, str], by: str, desk: Desk) -> str:
+    """Write that an authority was told."""
+    name, law = fields.get("incident", ""), fields.get("law", "")
+    if law not in LAWS:
+        raise InputError(f"There is no clock {law!r}; use one of {', '.join(LAWS)}.")
+    incidents, now = Incidents(desk.store), desk.clock()
+    incidents.decide(name, by, now, notified={**incidents.get(name).notified, law: now})
+    return f"{name}: the authority was told."
+
+
+def _shown(incident: Incident, now: float) -> Shown:
+    found = tuple((clock, clock.words(now), clock.told is None and clock.left(now) < 0) for clock in clocks(incident))
+    return Shown(incident, moment(incident.opened), found)
