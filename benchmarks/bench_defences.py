@@ -45,8 +45,8 @@ SETTINGS = {
 }
 """What is tried of a defence where its defaults alone say too little.
 
-DP-SGD's epochs and rate and the bound of adversarial training were set after a look at the accuracy on the faces that is
-reported: it is a little flattered, and epsilon does not count that search.
+DP-SGD's epochs and rate and the bound of adversarial training were set after a look at the accuracy on the faces that
+is reported: it is a little flattered, and epsilon does not count that search.
 """
 OF_A_FOREST = {"regularisation": ("min_samples_leaf=20", "min_samples_leaf=100")}
 OF_A_NETWORK = {"regularisation": ("decay=0.01,dropout=0.5",)}

@@ -9,8 +9,8 @@ trainings. Beside accuracy it prints, each against the undefended model on the s
 - rank-1: which share of pictures of a model trained on all 20 people is most like its own person's held-out photos;
 - right coins of V004 (V006 where there are labels alone) at about 10 and 100 queries a person.
 
-DP-SGD's epochs and rate and the bound of adversarial training were set after a look at the accuracy on these same faces:
-their accuracy is a little flattered, and epsilon does not count that search.
+DP-SGD's epochs and rate and the bound of adversarial training were set after a look at the accuracy on these same
+faces: their accuracy is a little flattered, and epsilon does not count that search.
 
 "Worse" or "better" is said only where the whole interval of the paired difference is on one side.
 """

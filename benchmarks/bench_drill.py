@@ -45,7 +45,6 @@ from safelight.guard.calibrate import calibrate
 from safelight.guard.calibration import save
 from safelight.guard.policy import Budget, GuardPolicy, Key, Outputs, Protocol, Signals, Upstream
 from safelight.guard.seen import Seen
-from safelight.guard.watcher import Watcher
 from safelight.runner import recipe_of
 from safelight.threat import Access, ThreatModel
 
@@ -128,7 +127,7 @@ def case(name: str, policy: GuardPolicy, row: Row, runs: int, ways: Sequence[Dis
     recipe = recipe_of(made.recipe, made.target)
     return Drill(
         made.target, made.splits, threat, policy, recipe, seed=SEED, runs=runs, only=(row.attack.code,),
-        tuned=(row.attack,), ways=tuple(ways), watch=lambda: Watcher.of(policy.folder / policy.signals.reference),
+        tuned=(row.attack,), ways=tuple(ways),
     )  # fmt: skip
 
 

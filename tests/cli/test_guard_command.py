@@ -107,4 +107,4 @@ def test_signals_that_nothing_watches_are_said(policy, tmp_path):
 
     (tmp_path / "guard.toml").write_text(TEXT + "[signals]\nfalse_alarms_per_1000_clients = 1\n")
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        assert "this version watches no signals" in run(taken.getsockname()[1]).stderr
+        assert "nothing watches sequences of calls" in run(taken.getsockname()[1]).stderr

@@ -20,7 +20,7 @@ from safelight.verdict.finding import Verdict
 DIGITS = load_digits()
 ORDER = np.random.default_rng(0).permutation(len(DIGITS.data))
 X, Y = DIGITS.data[ORDER], DIGITS.target[ORDER]
-MODEL = LogisticRegression(C=0.01, max_iter=300).fit(X[:600], Y[:600])
+MODEL = LogisticRegression(C=1e-4, max_iter=500).fit(X[:600], Y[:600])
 NORMAL = DriftReference.of(X[:1000], MODEL.predict_proba(X[:1000]), "digits")
 REST = X[1000:]
 SMALL = Drifting(window=600, least=300)

@@ -94,7 +94,7 @@ def test_the_smallest_file_is_closed_without_limits(tmp_path):
         (SMALLEST + "[outputs]\nlabel_only = 1", r"label_only is 1; it must be bool"),
         (SMALLEST + "[fail]\nmode = 'opn'", r"mode is 'opn'; use one of 'closed', 'open', 'label-only'. Did you mean"),
         (SMALLEST + "[signals]\nfalse_alarms_per_1000_clients = 0", r"it must be above 0"),
-        (SMALLEST + "[store]\nurl = 'postgresql://x'", r"\[store\] url is 'postgresql://x'; it must be sqlite:///"),
+        (SMALLEST + "[store]\nurl = 'mysql://x'", r"\[store\] url is 'mysql://x'; it must be sqlite:///"),
         (SMALLEST + "[clients]\nheder = 'x'", r"\[clients\] has an unknown key 'heder'. Did you mean 'header'"),
         (SMALLEST + "[clients]\nheader = 'a b'", r"header is 'a b'; it must be the name of a header"),
         (SMALLEST + "[clients]\nkey = 'x'", r"key is no list; write \[\[clients.key\]\]"),

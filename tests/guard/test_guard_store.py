@@ -10,13 +10,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from safelight.errors import InputError, StoreFailed
+from safelight.errors import Changed, InputError, StoreFailed
 from safelight.guard.chain import Head
-from safelight.guard.judge import Call, Limit, Verdict
+from safelight.guard.judge import Call, ClientState, Limit, Step, Verdict, judge
 from safelight.guard.policy import Budget, GuardPolicy, Protocol, Upstream
 from safelight.guard.store import Store
+from safelight.guard.stores.sqlite import REMEMBERED, SqliteStore
 
 START = 1_800_000_000.0
 POLICY = GuardPolicy(Upstream("http://127.0.0.1:1", Protocol.OIP), Path(), budget=Budget(lifetime=10))
@@ -121,7 +123,7 @@ def test_rows_cut_off_at_the_end_show_against_a_head_that_was_noted(store):
 
 def test_with_another_key_nothing_fits(store):
     filled(store)
-    assert Store(store.path, os.urandom(32)).verify()[1].startswith("row 1 was changed")
+    assert SqliteStore(store.path, os.urandom(32)).verify()[1].startswith("row 1 was changed")
 
 
 def test_a_key_that_others_can_read_or_that_is_none_is_refused(tmp_path):
@@ -204,3 +206,115 @@ def test_a_process_that_is_killed_gives_nothing_back(store):
     assert trouble == ""
     assert head.rows == store.state("ward-3").total
     assert store.decide(replace(POLICY, budget=Budget(lifetime=told)), call()).limit is Limit.LIFETIME
+
+
+def test_what_is_in_memory_is_what_the_file_holds_whoever_writes(store):
+    other = Store.open(store.path)
+    policy = replace(POLICY, budget=Budget(50, 300, 900), cohorts={"wards": Budget(40)}, models={"m": Budget(None, 60)})
+    rng, at = np.random.default_rng(0), START
+    clients: dict[str, ClientState] = {}
+    others: dict[str, object] = {}
+    for turn in range(400):
+        at += float(rng.choice([0.0, 0.1, 20.0]))
+        client = f"c{rng.integers(4)}"
+        asked = Call(client, str(rng.choice(["wards", "lab"])), str(rng.choice(["m", "n"])), at, 1 + turn % 7, b"")
+        one = (store, other)[int(rng.integers(2))]
+        if rng.random() < 0.05:
+            one.step(client, Step.QUARANTINE, at + 5, at)
+            clients[client] = replace(clients.get(client, ClientState()), step=Step.QUARANTINE, until=at + 5)
+        state = replace(clients.get(client, ClientState()), others=others)
+        expected, after = judge(policy, state, asked)
+        assert one.decide(policy, asked) == expected
+        others |= after.others
+        clients[client] = replace(after, others={})
+    assert {name: state.total for name, state in store.clients().items()} == {
+        name: state.total for name, state in clients.items()
+    }
+    assert store.verify() == other.verify()
+    assert store.verify()[1] == ""
+    other.close()
+
+
+def test_memory_is_bounded_and_forgets_what_was_rolled_back(store, monkeypatch):
+    monkeypatch.setattr("safelight.guard.stores.sqlite.REMEMBERED", 5)
+    for number in range(40):
+        store.decide(POLICY, call(client=f"c{number}"))
+    assert REMEMBERED >= 5 >= len(store._clients)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_insert", lambda rows: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            store.decide(POLICY, call(client="c39", records=9))
+    assert store.state("c39").total == 1
+    assert store.decide(POLICY, call(client="c39", records=9)).verdict is Verdict.ALLOWED
+
+
+def test_documents_are_written_with_their_row_by_one_at_a_time(store):
+    other = Store.open(store.path)
+    assert store.read("alias", "champion") is None
+    first = store.write("alias", "champion", {"version": "3"}, 0, what="promote", at=START, by="ann")
+    assert (first.version, other.read("alias", "champion")) == (1, first)
+    with pytest.raises(Changed, match=r"The alias 'champion' was changed meanwhile \(version 1, not 0\); look again"):
+        other.write("alias", "champion", {"version": "4"}, 0, what="promote", at=START)
+    assert other.write("alias", "champion", {"version": "4"}, 1, what="promote", at=START).version == 2
+    store.write("alias", "a", {}, 0, what="promote", at=START)
+    assert [(one.name, one.version) for one in store.documents("alias")] == [("a", 1), ("champion", 2)]
+    assert store.documents("incident") == []
+    found = [json.loads(row.text) for row in store.tail(9)]
+    assert [(row["name"], row["version"], row.get("by")) for row in found] == [
+        ("a", 1, None), ("champion", 2, None), ("champion", 1, "ann")]  # fmt: skip
+    other.close()
+
+
+def test_the_log_is_walked_while_calls_go_on(store):
+    filled(store)
+    with store._log() as rows:
+        next(rows)
+        begun = time.monotonic()
+        assert store.decide(POLICY, call(START + 20)).verdict is Verdict.ALLOWED
+        assert time.monotonic() - begun < 1
+        assert len(list(rows)) == 5
+    assert store.verify()[0].rows == 7
+
+
+def test_calls_that_could_not_be_judged_are_said_on_return(store):
+    filled(store)
+    store.close()
+    kept = store.path.read_bytes()
+    store.path.write_bytes(b"no database" * 999)
+    for number in range(3):
+        with pytest.raises(StoreFailed):
+            store.decide(POLICY, call(START + 20 + number, records=2))
+    store.path.write_bytes(kept)
+    store.decide(POLICY, call(START + 30))
+    row = json.loads(store.tail(2)[1].text)
+    assert row == {"what": "store back", "at": START + 20, "calls": 3, "records": 6, "fail": "closed"}
+    store.decide(POLICY, call(START + 31))
+    assert json.loads(store.tail(2)[1].text)["what"] == "call"
+
+
+OLD = """
+CREATE TABLE clients (client TEXT PRIMARY KEY, arrival REAL NOT NULL, day INTEGER NOT NULL,
+  today INTEGER NOT NULL, total INTEGER NOT NULL, until REAL NOT NULL, seen REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE log (number INTEGER PRIMARY KEY, text TEXT NOT NULL, digest BLOB NOT NULL);
+INSERT INTO clients VALUES ('ward-3', 0, 20833, 4, 9, 0, 1800000000), ('lab', 0, 20833, 1, 1, 1800000060, 1800000000);
+"""
+
+
+def test_a_file_from_before_there_were_steps_is_brought_up_to_date(tmp_path):
+    with sqlite3.connect(tmp_path / "guard.db") as database:
+        database.executescript(OLD)
+    for _ in range(2):
+        store = Store.open(tmp_path / "guard.db")
+        assert store.decide(POLICY, call(records=2)).limit is Limit.LIFETIME
+        assert store.decide(POLICY, call(client="lab")).verdict is Verdict.QUARANTINED
+        assert store.documents("alias") == []
+        assert store.verify()[1] == ""
+        store.close()
+
+
+def test_a_file_of_a_newer_version_is_refused(store):
+    store.close()
+    with sqlite3.connect(store.path) as database:
+        database.execute("PRAGMA user_version = 9")
+    with pytest.raises(InputError, match=r"was written by a newer Safelight \(tables 9, not 2\); install that one"):
+        Store.open(store.path)

@@ -443,6 +443,7 @@ def test_a_certificate_over_tls_is_told_as_the_extension_of_asgi_says(at_the_doo
     here = at_the_door(WARD + BY_NAME)
     shown = {"client_cert_chain": [pem(LAB).decode(), pem(AUTHORITY).decode()], "client_cert_error": None}
     assert here.who("", extensions={"tls": shown}) == "lab"
+    assert here.who("", extensions=None) is None
     assert here.who("", extensions={"tls": {**shown, "client_cert_error": "expired"}}) is None
     assert here.who("pass-word", extensions={"tls": {**shown, "client_cert_chain": ()}}) == "ward-3"
     assert here.who("pass-word", extensions={"tls": shown}) is None  # two proofs
@@ -479,6 +480,8 @@ def test_over_real_tls_a_certificate_of_the_authority_is_who_it_names(tmp_path, 
     with guard_running(tmp_path, policy + BY_NAME, *files) as guard:
         assert ask(guard, cert="lab").json() == {"predictions": [[0.912345, 0.087655]]}
         assert {"client-cert", "authorization"}.isdisjoint(name.lower() for name, _ in counted.got[-1][2])
+        assert ask(guard, cert="lab", headers={"authorization": "the server's own"}).status_code == 200
+        assert dict(counted.got[-1][2])["authorization"] == "the server's own"  # no key of the guard's, so it goes on
         before = len(counted.got)
         assert ask(guard, cert="desk").status_code == 401  # of the authority, and no client
         assert ask(guard, cert="lab", headers={"client-cert": ":AAAA:"}).status_code == 401

@@ -1,4 +1,4 @@
-"""An alarm is logged, a step taken, an incident opened, an alert sent; a dry run does nothing; much waits for a word."""
+"""An alarm is logged, a step taken, an incident opened, an alert sent; a dry run does nothing; much waits."""
 
 import asyncio
 import hashlib
@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from safelight.cli import main
+from safelight.errors import InputError
 from safelight.guard.alarm import Alarm
 from safelight.guard.challenge import challenge, needed, proves, solve, zeros
 from safelight.guard.exchange import Answer, send_answer
@@ -301,6 +302,36 @@ def test_the_commands_step_release_approve_and_refuse(desk, monkeypatch, capsys)
     assert "A0002" not in capsys.readouterr().out.split("nothing is done.")[1]
     assert main(["guard", "approvals", "--all"]) == 0
     assert "A0002  refused by Ada" in capsys.readouterr().out
+
+
+def test_playbooks_are_read_before_they_are_needed(desk, monkeypatch, capsys):
+    one = desk()
+    monkeypatch.chdir(one.folder)
+    assert main(["guard", "playbooks"]) == 0
+    assert capsys.readouterr().out == "default (for every alarm): quarantine, incident:high, alert\n"
+    books = '[[playbook]]\nname = "p"\nmatch = {scope = "cohort", above = 2}\nactions = ["slow:90s", "incident"]\n'
+    two = desk(playbooks=books)
+    assert main(["guard", "playbooks"]) == 0
+    assert capsys.readouterr().out == "p (for scope cohort, above 2): slow:90s, incident:medium\n"
+    (two.folder / "playbooks.toml").write_text("oops")
+    assert main(["guard", "playbooks"]) == 2
+    with pytest.raises(InputError, match="is not valid TOML"):  # and no guard starts with it
+        Responder(lambda: two.policy, two.store, two.said.append)
+
+
+@pytest.mark.parametrize(
+    ("actions", "trouble"),
+    [
+        ("bits = 41", "bits is 41; it must be at most 40"),
+        ("bits = 0", "bits is 0; it must be at least 1"),
+        ("approval_above = 1.5", r"approval_above is 1.5; it must be in \[0, 1\]"),
+        ("forget = 0", "forget is 0.0; it must be above 0"),
+        ("dryrun = true", r"no setting 'dryrun'.*Did you mean 'dry_run'\?"),
+    ],
+)
+def test_what_is_wrong_in_actions_is_said(desk, actions, trouble):
+    with pytest.raises(InputError, match=trouble):
+        desk(actions + "\n")
 
 
 # The challenge -------------------------------------------------------------------------------------------------------

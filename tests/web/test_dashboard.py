@@ -80,7 +80,7 @@ class Served:
             self.store.decide(read_policy(self.policy), Call(client, "wards", "diag", now, 5, b"hash"))
         facts = {"signals": {"class ascent": 3.0, "distance from normal": 7.5}, "threshold": 6.0}
         facts["history"] = [[now - 600 + 60 * step, 0.75 * step] for step in range(11)]
-        self.store.write("watch", "ward-3", facts, 0, what="watch", at=now)
+        self.store.write("risk", "ward-3", facts, 0, what="risk", at=now)
         move = Move(now, "promote", "", "2", forced=True, why="to have something to roll back")
         Embedded(self.store).move("diag@champion", move, Pointed())
         alarm = Alarm("ward-3", "wards", "diag", now, "class ascent", 7.5, 6.0, 40)

@@ -24,18 +24,23 @@ PARTS = {
     "plan": "Turn the leak against queries of an audit into limits of the guard.",
     "drift-reference": "Sketch records of normal traffic, which drift is measured against.",
     "due": "List the audits that are due, or close one.",
+    "checkpoint": "Sign the end of the log now.",
+    "checkpoint-key": "Make a key that signs checkpoints of the log.",
     "incidents": "List incidents and the clocks of the law.",
     "incident": "Look at an incident, or take it further.",
     "step": "Take a step about a client, from coarser answers to refusal.",
+    "playbooks": "Read the playbooks and say what they do.",
     "approvals": "List what waits for a person's word.",
     "approve": "Approve what waits, and have it done.",
     "refuse": "Refuse what waits.",
+    "calibrate": "Learn from recorded traffic what is normal here.",
 }
 """Commands with a file of their own, guard_NAME.py: the list shows these words and imports none of them."""
 SHARED = dict.fromkeys(("versions", "promote", "rollback"), "models") | dict.fromkeys(
     ("drift-reference", "due"), "drift"
 )
-SHARED |= {"incident": "incidents"} | dict.fromkeys(("step", "approvals", "approve", "refuse"), "steps")
+SHARED |= dict.fromkeys(("checkpoint", "checkpoint-key"), "checkpoints")
+SHARED |= {"incident": "incidents"} | dict.fromkeys(("step", "playbooks", "approvals", "approve", "refuse"), "steps")
 """Those that share a file."""
 guard = App(name="guard", help=__doc__)
 for _name, _words in PARTS.items():
@@ -83,23 +88,31 @@ def run(
     who = f"{named} clients" if rules.names_clients else "everyone as one client: [clients] names none"
     if rules.trust.jwt is not None:
         who += f", and who has a token of {rules.trust.jwt.issuer}"
+    signer = None
+    if rules.checkpoints is not None:
+        from safelight.guard.checkpoints import signer_of
+
+        signer = signer_of(rules, app.store, lambda words: print(f"safelight guard: {words}", file=sys.stderr))
     end_metrics = app.measure()
     app.door.wait()
     serves = f"{rules.upstream.model}, now version {app.following.now().id}" if app.following else ""
     scheme = "http" if tls is None else "https"
     print(f"safelight guard: {scheme}://{host}:{port} before {upstream or serves or rules.upstream.url} "
           f"({rules.upstream.protocol.value}), {who}; fails {rules.fail.value}", file=sys.stderr)  # fmt: skip
-    if rules.signals is not None:
-        print("safelight guard: [signals] is read, but this version watches no signals.", file=sys.stderr)
+    if not app.sight.watches:
+        print("safelight guard: nothing watches sequences of calls: [signals] names no reference, which "
+              "`safelight guard calibrate` makes.", file=sys.stderr)  # fmt: skip
+    if signer is not None:
+        signer.start()
     try:
         serve(app, host, port, tls)
     except KeyboardInterrupt:  # asked to stop, and stopped: every call is in the log already
         pass
     finally:
+        if signer is not None:
+            signer.stop()
         end_metrics()
-        app.responder.alerts.close()
-        app.door.close()
-        app.store.close()
+        app.close()
     return 0
 
 
@@ -157,17 +170,29 @@ def release(client: str, *, policy: Path = POLICY) -> int:
 
 
 @guard.command
-def verify(*, policy: Path = POLICY, noted: Annotated[str | None, Parameter(allow_leading_hyphen=False)] = None) -> int:
+def verify(
+    *,
+    policy: Path = POLICY,
+    noted: Annotated[str | None, Parameter(allow_leading_hyphen=False)] = None,
+    checkpoints: Path | None = None,
+    public: str | None = None,
+) -> int:
     """Check that the log was not changed. Exit codes: 0 whole, 1 changed, 2 bad input.
 
     The last line printed is the head of the log: its rows, and the digest of the last one. Note it elsewhere: only
-    against a noted head does it show that rows at the end were cut off.
+    against a noted head, or a checkpoint from elsewhere, does it show that rows at the end were cut off, or that the
+    whole log was written anew by somebody who has its key.
 
     Args:
         policy: guard.toml.
         noted: an earlier head, such as 1042:9f86d0...
+        checkpoints: file that signed checkpoints went to.
+        public: public key of checkpoints, as `safelight guard checkpoint-key` printed it.
     """
     from safelight.guard.chain import Head
+
+    if checkpoints is not None and public is None:
+        raise InputError("--checkpoints needs --public, the key that shows who signed them.")
 
     head = None
     if noted is not None:
@@ -175,7 +200,18 @@ def verify(*, policy: Path = POLICY, noted: Annotated[str | None, Parameter(allo
         if not parts:
             raise InputError(f"--noted is {noted!r}; give rows:digest as an earlier verify printed it.")
         head = Head(int(parts[1]), parts[2])
-    end, trouble = opened(policy).verify(head)
+    store = opened(policy)
+    if public is None:
+        end, trouble = store.verify(head)
+    else:
+        from safelight.guard.checkpoints import public_key, read_checkpoints, verify_signed
+
+        key = public_key(public)
+        kept = [] if checkpoints is None else list(read_checkpoints(checkpoints, key))
+        end, trouble, last = verify_signed(store, key, kept, head)
+        if last is not None and not trouble:
+            print(f"It holds the checkpoint of row {last.rows}; {end.rows - last.rows} rows came later.")
+    store.close()
     print(f"The log is {'not whole: ' + trouble if trouble else 'whole'}.")
     print(f"{end.rows}:{end.digest}")
     return 1 if trouble else 0

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safelight.cli.guard import POLICY, guard
+from safelight.cli.guard import POLICY
 from safelight.errors import InputError
 
 if TYPE_CHECKING:
     from numpy import ndarray as Array
 
 
-@guard.command
 def calibrate(
     *, traffic: Path, policy: Path = POLICY, training: Path | None = None, out: Path | None = None, seed: int = 0
 ) -> int:

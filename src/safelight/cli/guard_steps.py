@@ -38,6 +38,25 @@ def step(client: str, step: str, *, minutes: float | None = None, by: str = "ope
     return 0
 
 
+def playbooks(*, policy: Path = POLICY) -> int:
+    """Read the playbooks and say what they do. Exit codes: 0 they can be used, 2 they cannot.
+
+    Args:
+        policy: guard.toml.
+    """
+    from dataclasses import asdict
+
+    from safelight.guard.playbooks import DEFAULT, read_playbooks
+    from safelight.guard.policy import read_policy
+
+    rules = read_policy(policy)
+    named = rules.actions.playbooks
+    for each in read_playbooks(rules.folder / named) if named else DEFAULT:
+        wanted = ", ".join(f"{key} {value}" for key, value in asdict(each.match).items() if value is not None)
+        print(f"{each.name} (for {wanted or 'every alarm'}): {', '.join(action.words for action in each.actions)}")
+    return 0
+
+
 def approvals(*, all: bool = False, policy: Path = POLICY) -> int:
     """List what waits for a person's word.
 

@@ -20,7 +20,7 @@ from safelight.compute.shadows import ShadowPool
 from safelight.data.records import Splits
 from safelight.drill.adaptive import Disguise, Plain
 from safelight.drill.replay import Server
-from safelight.drill.scene import Stage
+from safelight.drill.scene import Stage, name_of
 from safelight.drill.server import ModelServer, serving
 from safelight.evidence import Store
 from safelight.guard.middleware import Watches
@@ -95,7 +95,7 @@ class Drill:
         if self.live is not None:
             yield from self._before(self.live)
             return
-        name = self.policy.upstream.model or "model"
+        name = name_of(self.policy)
         stage = Stage(nobody)
         with serving(stage) as url:
 

@@ -15,7 +15,7 @@ from safelight.drill.case import Drill, nobody
 from safelight.drill.clock import Clock
 from safelight.drill.replay import Replay, Server, Told
 from safelight.drill.result import Drilled, Drills, LeftOut, Run
-from safelight.drill.scene import guard
+from safelight.drill.scene import guard, name_of, rehearsed
 from safelight.drill.traffic import Crowd, visits
 from safelight.evidence import Evidence, Role, Scores, WhatWouldItAnswer
 from safelight.measures.base import Measurement
@@ -65,12 +65,11 @@ def harmless(case: Drill, clients: int) -> FalseAlarms | None:
     session = case.session()
     splits = session.splits
     records = splits.members if splits.nonmembers is None or not len(splits.nonmembers) else splits.nonmembers
-    name = case.policy.upstream.model or "model"
-    with guard(nobody, replace(case.policy, clients={}), Clock(), case.watch) as made:
-        if made.watcher is None or clients < 1:
+    with guard(nobody, rehearsed(case.policy, case.protocol, (), False), Clock(), case.watch) as made:
+        if made.sight.watcher is None or clients < 1:
             return None
         seen = visits(Crowd(clients), records, session.target.model, session.rng("harmless"))
-        return false_alarms(made.watcher, seen, name)
+        return false_alarms(made.sight.watcher, seen, name_of(case.policy))
 
 
 def measurable(session: Session, claims: Sequence[Claim]) -> tuple[Claim | None, str]:

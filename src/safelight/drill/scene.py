@@ -12,11 +12,12 @@ from pathlib import Path
 
 from safelight.drill.clock import START, Clock
 from safelight.drill.server import live
+from safelight.guard.calibration import load
 from safelight.guard.exchange import App, Receive, Scope, Send
 from safelight.guard.identity.trust import Trust
 from safelight.guard.judge import Call
 from safelight.guard.middleware import GuardMiddleware, Watches
-from safelight.guard.policy import Budget, GuardPolicy, Key, Protocol, Storing, Upstream
+from safelight.guard.policy import Budget, Drifting, GuardPolicy, Key, Protocol, Storing, Upstream
 from safelight.guard.store import Store
 
 EVERY = 2**62  # rows of a log
@@ -50,7 +51,7 @@ def rehearsed(policy: GuardPolicy, protocol: Protocol, keys: Sequence[str], coho
 
     Limits, outputs, signals and actions are the owner's; limits of single clients are not, since nobody here is one of
     them. Its clients are the attackers; where the owner names no clients, all who ask are one here, too. A slowed
-    answer is not waited for, the work of a challenge is next to none, no alert is sent and nothing is signed.
+    answer is not waited for, the work of a challenge is next to none, no alert is sent, nothing is recorded or signed.
 
     Args:
         policy: the owner's.
@@ -70,9 +71,24 @@ def rehearsed(policy: GuardPolicy, protocol: Protocol, keys: Sequence[str], coho
         trust=Trust(),
         budgets={},
         actions=replace(policy.actions, delay=0.0, bits=1),
+        signals=None if policy.signals is None else replace(policy.signals, record=None),
+        drift=Drifting(),
         alerts=(),
         checkpoints=None,
     )
+
+
+def name_of(policy: GuardPolicy) -> str:
+    """Return the name that the drill's model has: one that the watch knows, where it knows any.
+
+    Raises:
+        InputError: the calibration cannot be read.
+    """
+    named, signals = policy.upstream.model, policy.signals
+    if signals is None or signals.reference is None:
+        return named or "model"
+    known = list(load(policy.folder / signals.reference))
+    return named if named in known else known[0]
 
 
 def outputs_alone(policy: GuardPolicy) -> GuardPolicy:

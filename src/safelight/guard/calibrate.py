@@ -12,7 +12,7 @@ from numpy.random import Generator
 
 from safelight.errors import InputError
 from safelight.guard.calibration import Calibration
-from safelight.guard.fit import fit_reference
+from safelight.guard.fit import Fitted, fit_reference
 from safelight.guard.reference import Reference
 from safelight.guard.scale import Scale, fit_scale
 from safelight.guard.seen import Seen
@@ -89,8 +89,8 @@ def _model(
     quarter = len(names) // 4
     shown = [call for name in names[:quarter] for call in clients[name]]
     x = np.concatenate([call.x for call in shown])
-    reference = fit_reference(x, shown[0].answers, secret, rng, training)
-    days = [_days(clients[name], reference) for name in names]
+    fitted = fit_reference(x, shown[0].answers, secret, rng, training)
+    reference, days = fitted.reference, [_days(clients[name], fitted) for name in names]
     single = _scale(reference, days[quarter : 2 * quarter], days[2 * quarter :], None, alpha, headroom)
     group = min(GROUP, (len(names) - quarter) // LEAST_GROUPS)
     cohorts = None
@@ -104,11 +104,11 @@ def _model(
     return Calibration(model, reference, single, cohorts, group)
 
 
-def _days(calls: Sequence[Seen], reference: Reference) -> list[Day]:
+def _days(calls: Sequence[Seen], fitted: Fitted) -> list[Day]:
     """Return the calls of a client, day by day."""
     found: dict[int, Day] = {}
     for call in sorted(calls, key=lambda call: call.at):
-        found.setdefault(int(call.at // 86400), []).append((call.at % 86400, reference.read(call)))
+        found.setdefault(int(call.at // 86400), []).append((call.at % 86400, fitted.read(call)))
     return list(found.values())
 
 

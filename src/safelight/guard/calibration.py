@@ -114,8 +114,7 @@ def _reference(parts: Mapping[str, Array]) -> Reference:
         words.setdefault(column, {})[word] = number
     plain = {item.name for item in fields(Reference)} - {"shape", "usual", "words", "secret"}
     facts: dict[str, Any] = {name: parts[name] for name in plain}
-    for name in ("width", "width_classes"):
-        facts[name] = int(facts[name])
+    facts |= {"width": int(facts["width"]), "width_classes": int(facts["width_classes"]), "off": float(facts["off"])}
     facts["shape"] = tuple(parts[name] for name in SHAPE)
     facts["usual"] = tuple(parts[name] for name in USUAL)
     return Reference(**facts, words=words, secret=parts["secret"].tobytes())

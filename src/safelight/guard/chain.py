@@ -64,7 +64,7 @@ def verify(
     key: bytes,
     rows: Iterable[tuple[int, str, bytes]],
     noted: Iterable[Head] = (),
-    look: Callable[[Head, str], None] | None = None,
+    look: Callable[[int, bytes, str], None] | None = None,
 ) -> tuple[Head, str]:
     """Walk a log from its first row.
 
@@ -72,7 +72,7 @@ def verify(
         key: that the log was written with.
         rows: (number, text, digest), in order.
         noted: earlier heads, kept elsewhere, that the log must still hold.
-        look: is shown each row's end and text once it was found to fit.
+        look: is shown each row's number, digest and text once it was found to fit.
 
     Returns:
         (head, trouble): the last row that fits, and what is wrong with the next one, or "".
@@ -91,7 +91,7 @@ def verify(
             return Head(number, before.hex()), f"row {place} is not the one that was noted"
         before, number = found, place
         if look is not None:
-            look(Head(number, before.hex()), text)
+            look(number, found, text)
     beyond = [rows for rows in marks if rows > number]
     trouble = f"the log ends at row {number}, and row {max(beyond)} was noted" if beyond else ""
     return Head(number, before.hex()), trouble

@@ -102,7 +102,7 @@ def inward(
         body: that goes on, or None where the client's own is passed through.
         described: headers of a body that was written anew.
     """
-    gone = NEVER_IN | ({policy.header.encode()} if policy.names_clients else set())
+    gone = NEVER_IN | ({policy.header.encode()} if policy.takes_keys else set())
     gone |= (LENGTHS if body is not None else set()) | (ABOUT_BODY if described is not None else set())
     headers = [
         (name, value)

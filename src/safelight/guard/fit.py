@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ from numpy.random import Generator
 
 from safelight.errors import InputError
 from safelight.guard.reference import MOST_CLASSES, MOST_FIELDS, TABLES, Reference, odd, word_hash
+from safelight.guard.seen import Seen
+from safelight.guard.window import Facts
 
 LEAST = 60
 """Different records that a reference is fitted to."""
@@ -21,11 +25,53 @@ AXES, SKETCH = 48, 24
 NOISE = (0.1, 0.3, 0.6, 1.0)
 SPOILT = (0.02, 0.06)
 """What still counts as normal: noise of so many deviations, and this share of values at an end of their range."""
+DIRECTIONS = ("mean", "spread", "axes", "sizes", "width", "bands", "centres")
 FOLDS = 4
 """Parts of the records, each judged by what was learnt from the others."""
 
 
-def fit_reference(x: Array, answers: Array, secret: bytes, rng: Generator, training: Array | None = None) -> Reference:
+@dataclass(frozen=True)
+class Centres:
+    """Which part a record goes to: that of the nearest of some centres, in a few principal components."""
+
+    mean: Array
+    turn: Array
+    centres: Array
+    part: Array
+
+    def parts(self, x: Array) -> Array:
+        """Return (n,) the part of each record (n, d)."""
+        at = (x - self.mean) @ self.turn
+        apart = (self.centres**2).sum(axis=1) - 2 * at @ self.centres.T
+        return self.part[apart.argmin(axis=1)]  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A reference, and what reads the records that it was fitted to as if they were new.
+
+    Attributes:
+        reference: of the guard; its directions are those of the first part.
+        parts: with directions from all records but those of one part each.
+        centres: tell the parts.
+    """
+
+    reference: Reference
+    parts: tuple[Reference, ...]
+    centres: Centres
+
+    def read(self, seen: Seen) -> Facts:
+        """Read a call as `Reference.read` does, each record by what was fitted without records like it."""
+        facts = self.reference.read(seen)
+        x, _ = self.reference.numbers(seen.x)
+        part = self.centres.parts(x)
+        for number in np.unique(part):
+            rows = part == number
+            facts.numbers[rows, :2] = np.column_stack(self.reference.surprise(self.parts[number].sketch(x[rows])[1]))
+        return facts
+
+
+def fit_reference(x: Array, answers: Array, secret: bytes, rng: Generator, training: Array | None = None) -> Fitted:
     """Fit a reference to normal traffic.
 
     How far off normal records lie, and what tells them from made-up ones, is learnt from records that are unlike those
@@ -59,13 +105,15 @@ def fit_reference(x: Array, answers: Array, secret: bytes, rng: Generator, train
         )
     some = plain[rng.permutation(first)[:MOST]]
     facts = {name: value for name, value in vars(bare).items() if not name.startswith("_")}
-    group = _groups(some, rng)
+    group, centres = _groups(some, rng)
     q = max(1, min(AXES, (len(some) - int(np.bincount(group).max())) // 8, x.shape[1] - 1))
     real: list[Array] = []
     made: list[Array] = []
+    parts: list[Reference] = []
     for part in range(FOLDS):  # records are judged by what was learnt from records unlike them
         ours, theirs = some[group != part], some[group == part]
         sketcher = Reference(**facts | _directions(ours, q, rng))
+        parts.append(sketcher)
         real.append(np.stack([_features(sketcher, x) for x in [theirs, *_worn(theirs, rng)]]))
         made.append(_features(sketcher, made_up(ours, rng, 4 * len(theirs))))
     looks = []
@@ -73,21 +121,25 @@ def fit_reference(x: Array, answers: Array, secret: bytes, rng: Generator, train
         others = [place for place in range(FOLDS) if place != part]
         shape = _tells(np.hstack([real[place] for place in others]), np.vstack([made[place] for place in others]))
         looks.append(Reference(**facts | {"shape": shape}).made(real[part][0]))
-    facts |= _directions(some, q, rng)
+    for name in DIRECTIONS:  # not of all records: it would read those that come as less new than those it learnt from
+        facts[name] = getattr(parts[0], name)
     facts["shape"] = _tells(np.hstack(real), np.vstack(made))
     facts["madeness"] = _table(np.concatenate(looks))
-    facts["farness"] = _table(np.concatenate([held[0, :, -1] for held in real]))
+    plainly = np.concatenate([held[0] for held in real])
+    facts["off"] = float(np.median(plainly[:, -5]) - np.log(facts["width"]))
+    facts["farness"] = _table(Reference(**facts).far(plainly))
     z = _z(Reference(**facts), some)
     facts["nearness"] = _table(-np.log(_nearest(z[:500], z, rng)))
     if x.shape[1] <= MOST_FIELDS:
         facts["usual"] = _usual(bits, odd(secret, b"field", x.shape[1]))
     if training is not None:
         count = len(training)
-        g = int(np.clip(np.ceil(np.log(max(count, 2)) / np.log(1 / 0.28)) + 3, 1, facts["width"]))
+        g = int(np.clip(np.ceil(np.log(max(count, 2)) / np.log(1 / 0.28)) + 5, 1, facts["width"]))
         facts["grid"] = rng.random((TABLES, g))
         hasher = Reference(**facts)
         facts["training"] = np.sort(hasher.hashes(_z(hasher, hasher.numbers(training)[0])).T, axis=1)
-    return Reference(**facts)
+    whole = Reference(**facts)
+    return Fitted(whole, tuple(parts), centres)
 
 
 def made_up(x: Array, rng: Generator, count: int) -> Array:
@@ -122,7 +174,7 @@ def _bare(d: int, words: Mapping[int, Mapping[int, float]], answers: Array, secr
     return Reference(
         mean=np.zeros(d), spread=np.ones(d), axes=np.zeros((1, d)), sizes=np.ones(1), width=1, bands=np.array([0, 1]),
         centres=np.zeros((1, 1)), shape=(np.zeros(f), np.ones(f), np.zeros(1 + f + f * (f + 1) // 2)),
-        farness=np.arange(2.0), madeness=np.arange(2.0), nearness=np.arange(2.0), words=words,
+        off=0.0, farness=np.arange(2.0), madeness=np.arange(2.0), nearness=np.arange(2.0), words=words,
         classes=classes, width_classes=answers.shape[1] if scored else 0,
         usual=(np.empty(0, np.int64), np.empty(0)), grid=np.zeros((TABLES, 1)),
         training=np.empty((TABLES, 0), np.uint64), secret=secret,
@@ -151,11 +203,17 @@ def _axes(u: Array, q: int) -> tuple[Array, Array]:
 
 
 def _centres(z: Array, rng: Generator) -> Array:
+    centres, place = _clusters(z, int(np.clip(len(z) // 8, 1, 256)), rng)
+    return centres[np.unique(place)]  # type: ignore[no-any-return]
+
+
+def _clusters(x: Array, count: int, rng: Generator) -> tuple[Array, Array]:
+    """Return centres (count, d), and which is the nearest to each record (n,); an empty one stays where it began."""
     from scipy.cluster.vq import kmeans2
 
-    count = int(np.clip(len(z) // 8, 1, 256))
-    centres, place = kmeans2(z.astype(float), count, iter=10, minit="++", rng=rng, missing="warn")
-    return centres[np.unique(place)]  # type: ignore[no-any-return]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return kmeans2(x.astype(float), count, iter=10, minit="points", rng=rng)  # type: ignore[no-any-return]
 
 
 def _tells(real: Array, made: Array) -> tuple[Array, Array, Array]:
@@ -187,20 +245,18 @@ def _worn(x: Array, rng: Generator) -> list[Array]:
     return noisy + [np.where(rng.random(x.shape) < share, ends, x) for share in SPOILT]
 
 
-def _groups(x: Array, rng: Generator) -> Array:
-    """Return (n,) which of `FOLDS` parts each record is in; like records are in the same."""
-    from scipy.cluster.vq import kmeans2
-
+def _groups(x: Array, rng: Generator) -> tuple[Array, Centres]:
+    """Return (n,) which of `FOLDS` parts each record is in, and how others are placed; like records go together."""
     mean, spread = _standard(x)
-    u = (x - mean) / spread
-    axes, _ = _axes(u[:1000], min(12, x.shape[1]))
-    _, place = kmeans2(u @ axes.T, max(FOLDS, min(40, len(x) // 6)), iter=10, minit="++", rng=rng, missing="warn")
-    order = rng.permutation(place.max() + 1)
-    counts, part, totals = np.bincount(place, minlength=len(order)), np.empty(len(order), int), np.zeros(FOLDS)
-    for cluster in order:
+    axes, _ = _axes((x[:1000] - mean) / spread, min(12, x.shape[1]))
+    turn = (axes / spread).T
+    count = max(FOLDS, min(400, len(x) // 4))
+    centres, place = _clusters((x - mean) @ turn, count, rng)
+    counts, part, totals = np.bincount(place, minlength=count), np.empty(count, int), np.zeros(FOLDS)
+    for cluster in rng.permutation(count):
         part[cluster] = totals.argmin()
         totals[part[cluster]] += counts[cluster]
-    return part[place]  # type: ignore[no-any-return]
+    return part[place], Centres(mean, turn, centres, part)
 
 
 def _directions(x: Array, q: int, rng: Generator) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class Incident:
         alarms: how many there were.
         signals: largest score of each signal that rang.
         scores: of every signal of the client, as they stood when it was opened.
-        measures: what was done: {at, what, client, until}.
+        measures: what was done: {at, what, client, until}, the last 1000 at most; the log has all.
         steps: {at, to, by, note}.
         stage: how far it is.
         people: estimate of a person, or None.

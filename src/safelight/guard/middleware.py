@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from safelight.errors import StoreFailed
 from safelight.guard import problems
-from safelight.guard.alarm import Alarm
 from safelight.guard.chain import sealed
 from safelight.guard.challenge import HEADER, challenge, needed, proves
 from safelight.guard.exchange import (
@@ -44,6 +42,7 @@ from safelight.guard.protocols.base import NotUnderstood, Question, Speaks, Stre
 from safelight.guard.registry.following import VERSION, Following
 from safelight.guard.respond import Responder
 from safelight.guard.seen import Seen
+from safelight.guard.sight import Sight, Watches
 from safelight.guard.store import open_store
 from safelight.guard.streaming import relayed
 from safelight.guard.watch import WatchedPolicy
@@ -83,14 +82,6 @@ class Asked:
     body: bytes
     question: Question | None
     why: str = ""
-
-
-class Watches(Protocol):
-    """What looks at sequences of calls: `safelight.guard.watcher.Watcher`."""
-
-    def see(self, seen: Seen) -> Sequence[Alarm]:
-        """Take in one answered call and return what rings."""
-        ...
 
 
 class GuardMiddleware:
@@ -134,7 +125,7 @@ class GuardMiddleware:
         self.metrics = Metrics()
         self.metrics.watch(self.store, clock)
         self.responder = Responder(self._now, self.store, self._say, clock, self.metrics.lost)
-        self.watcher = watcher
+        self.sight = Sight(self._now, self.store, self._say, watcher)
         self.following: Following | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -180,6 +171,13 @@ class GuardMiddleware:
             self.metrics.call(asked.model, version, _became(said), time.perf_counter() - start)
             if said is not None:
                 await (refuse(send, said) if isinstance(said, Problem) else send_answer(send, said))
+
+    def close(self) -> None:
+        """End what runs beside the calls, and close the database."""
+        self.sight.close()
+        self.responder.alerts.close()
+        self.door.close()
+        self.store.close()
 
     def follow(self) -> Following:
         """Follow the alias of the policy from now on; see `safelight.guard.registry.following`."""
@@ -252,9 +250,7 @@ class GuardMiddleware:
             self._note("answer held back", asked, answer.status)
             return left
         if isinstance(left, Written):
-            if self._rings(asked, call, left):
-                return problems.QUARANTINED
-            return _sent(answer, left)
+            return self._rings(asked, call, left) or _sent(answer, left)
         return left
 
     async def _relay(
@@ -263,7 +259,7 @@ class GuardMiddleware:
         """Pass an answer on piece by piece; return it where it does not come so."""
 
         def seen(answered: Stream) -> bool:
-            return self._rings(asked, call, answered.written())
+            return self._rings(asked, call, answered.written()) is not None
 
         answer = await relayed(self.app, onward, ends, stream, self.most, seen)
         if isinstance(answer, Answer):
@@ -273,20 +269,21 @@ class GuardMiddleware:
             self._note("stream broken off", asked, 200)
         return None
 
-    def _rings(self, asked: Asked, call: Call, answer: Written) -> bool:
-        """Show an answer to the watch before it leaves; return whether it must not leave."""
-        if self.watcher is None or asked.question is None:
-            return False
+    def _rings(self, asked: Asked, call: Call, answer: Written) -> Problem | None:
+        """Show an answer to the watch before it leaves; return what leaves instead, or None."""
+        if asked.question is None:
+            return None
         seen = Seen(call.client, call.cohort, call.model, call.at, asked.question.x, answer.raw, answer.texts)
-        alarms = self.watcher.see(seen)
         try:
+            alarms = self.sight.see(seen, call.version)
             for alarm in alarms:
                 self.metrics.alarm(alarm)
                 self.responder.respond(alarm)
-            return bool(alarms) and self.store.state(call.client).stands(call.at) >= Step.QUARANTINE
-        except StoreFailed as error:
-            self._say(str(error))
-            return asked.policy.fail is Fail.CLOSED
+            held = bool(alarms) and self.store.state(call.client).stands(call.at) >= Step.QUARANTINE
+            return problems.QUARANTINED if held else None
+        except Exception as error:  # a watch that breaks has seen nothing: the policy says what becomes of the answer
+            self._say(f"the watch failed ({type(error).__name__}: {error})")
+            return problems.CLOSED if asked.policy.fail is Fail.CLOSED else None
 
     def _left(self, asked: Asked, outputs: Outputs, answer: Answer) -> Answer | Written | Problem:
         """Return what is left of an answer. A server's refusal passes; of its own failure nothing does."""

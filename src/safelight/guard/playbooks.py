@@ -48,6 +48,13 @@ class Action:
     minutes: float | None = None
     severity: Severity = Severity.MEDIUM
 
+    @property
+    def words(self) -> str:
+        """As it is written in a file."""
+        if isinstance(self.what, Deed):
+            return f"{self.what.value}:{self.severity.value}" if self.what is Deed.INCIDENT else self.what.value
+        return self.what.name.lower() + ("" if self.minutes is None else f":{60 * self.minutes:.0f}s")
+
 
 @dataclass(frozen=True)
 class Match:

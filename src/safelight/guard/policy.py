@@ -178,11 +178,15 @@ class Signals:
 
     Attributes:
         false_alarms_per_1000_clients: a day (> 0).
-        reference: file of this site's own normal traffic.
+        reference: file of this site's own normal traffic, as `safelight guard calibrate` writes it.
+        record: file that calls are recorded in, to calibrate on: it holds what clients ask, as it is.
+        canaries: file of keyed hashes of secrets that a language model must not say.
     """
 
     false_alarms_per_1000_clients: float = 1.0
     reference: str | None = None
+    record: str | None = None
+    canaries: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.false_alarms_per_1000_clients <= 1000:
@@ -316,14 +320,15 @@ class Checkpoints:
     """[checkpoints]: how often the end of the log is signed, and where to.
 
     Attributes:
-        key: file of the Ed25519 key that signs, as `safelight guard checkpoint-key` makes it.
         to: file that lines are added to, an http(s) address that they are posted to, or "-" for standard output.
+        key: file of the Ed25519 key that signs, as `safelight guard checkpoint-key` makes it; when left out the guard
+            signs nothing by itself, and `safelight guard checkpoint --key` does, where the key is.
         rows: of the log, after which the next one is due (>= 1).
         seconds: after which the next one is due, where there are new rows (> 0).
     """
 
-    key: str
     to: str
+    key: str | None = None
     rows: int = 1000
     seconds: float = 60.0
 
@@ -403,6 +408,11 @@ class GuardPolicy:
     def names_clients(self) -> bool:
         """Whether who asks must show who it is."""
         return bool(self.clients) or bool(self.trust)
+
+    @property
+    def takes_keys(self) -> bool:
+        """Whether `header` is the guard's own: a key or a token stands there, which goes no further."""
+        return bool(self.clients) or self.trust.jwt is not None
 
     def budget_of(self, client: str) -> Budget:
         """Return a client's own budget."""

@@ -32,8 +32,9 @@ class Reference:
         centres: (r, p) sketches of typical records, each the mean of several.
         shape: (f,), (f,), (1 + f + f (f + 1) / 2,): mean and deviation of the features, and what each of them, and
             each product of two, says for a made-up record.
-        farness, madeness, nearness: (2,) median and 90 % quantile among normal records of: log of the squared distance
-            to the nearest centre, look of a made-up record, minus the log of the distance to the nearest of 128 others.
+        off: log of the energy off the axes that counts as a squared distance of 1.
+        farness, madeness, nearness: (2,) median and 90 % quantile among normal records of: `far`, `made`, minus the log
+            of the distance to the nearest of 128 others.
         words: column -> keyed hash of a word -> the number that stands for it; 0 is the key of a word never seen.
         classes: names of labels that are no numbers, in order.
         width_classes: k, classes whose scores are kept; 0 where only labels leave.
@@ -52,6 +53,7 @@ class Reference:
     bands: Array
     centres: Array
     shape: tuple[Array, Array, Array]
+    off: float
     farness: Array
     madeness: Array
     nearness: Array
@@ -108,8 +110,7 @@ class Reference:
         digest = (bits * self._factors).sum(axis=1, dtype=np.uint64)  # type: ignore[attr-defined]
         fields = ((bits * self._field_factors) >> np.uint64(48)).astype(np.uint16) if self.fields else bits[:, :0]  # type: ignore[attr-defined]
         z, features = self.sketch(x)
-        numbers[:, 0] = tail(self.farness, features[:, -1])
-        numbers[:, 1] = tail(self.madeness, self.made(features))
+        numbers[:, 0], numbers[:, 1] = self.surprise(features)
         if self.training.shape[1]:
             numbers[:, 3] = self.hits(z)
         return Facts(z, scores, numbers, fields, label, digest, seen.at, seen.texts)
@@ -159,6 +160,14 @@ class Reference:
         apart = self._centre_norms - 2 * (z @ self._centres32)  # type: ignore[attr-defined]
         features[:, -1] = apart.min(axis=1) + _energy(z)
         return z, np.log(np.maximum(features, 1e-9))
+
+    def far(self, features: Array) -> Array:
+        """Return (n,) how far records lie from normal: the log of squared distance in the sketch, plus that off it."""
+        return np.logaddexp(features[:, -1], features[:, -5] - self.off)  # type: ignore[no-any-return]
+
+    def surprise(self, features: Array) -> tuple[Array, Array]:
+        """Return (n,) each, 0 to 8: the surprise at how far records lie, and at how made up they look."""
+        return tail(self.farness, self.far(features)), tail(self.madeness, self.made(features))
 
     def made(self, features: Array) -> Array:
         """Return (n,) how much records look made up: a quadratic function of their features."""

@@ -16,7 +16,7 @@ from safelight.guard.alerts.sender import Sender
 from safelight.guard.alerts.settings import AlertRoute
 from safelight.guard.chain import Head, sealed
 from safelight.guard.incidents import Incident, Incidents, Severity, joined
-from safelight.guard.playbooks import Deed, Playbook, Playbooks, first
+from safelight.guard.playbooks import Deed, Playbook, Playbooks, first, read_playbooks
 from safelight.guard.policy import GuardPolicy
 from safelight.guard.responses.approvals import Approval, Approvals, Word
 from safelight.guard.responses.deeds import audit_due, back, begun, freeze, measure, measured, watched
@@ -44,6 +44,9 @@ class Responder:
         lost: told of each alert that did not arrive: kind of channel, message, why.
         alerts: sends them.
         playbooks: that follow their file.
+
+    Raises:
+        InputError: the file of playbooks cannot be used.
     """
 
     policy: Callable[[], GuardPolicy]
@@ -57,6 +60,9 @@ class Responder:
     def __post_init__(self) -> None:
         self.alerts = Sender(self._routes, self._lost)
         self.playbooks = Playbooks(self.say)
+        policy = self.policy()
+        if policy.actions.playbooks:
+            read_playbooks(policy.folder / policy.actions.playbooks)  # a guard does not start with a broken file
 
     def respond(self, alarm: Alarm) -> None:
         """Log an alarm and follow the first playbook that fits.

@@ -14,10 +14,12 @@ from numpy import ndarray as Array
 from safelight.errors import Changed, StoreFailed
 from safelight.guard.alarm import Alarm
 from safelight.guard.calibration import Calibration, load
+from safelight.guard.canaries import Canaries
 from safelight.guard.reference import Reference
 from safelight.guard.scale import OVER_TIME, Scale
 from safelight.guard.seen import Seen
 from safelight.guard.signals.base import Signal
+from safelight.guard.signals.canary_hits import CanaryHits
 from safelight.guard.store import Store
 from safelight.guard.track import COHORT, Track, signals_of
 from safelight.guard.window import SIZE, Facts
@@ -127,6 +129,22 @@ class Watcher:
             for signal, value in zip(scale.names, (track.standard / scale.threshold).tolist()):
                 risks[signal] = max(value, risks.get(signal, -np.inf))
         return found
+
+    def risk(self, model: str, client: str) -> dict[str, float]:
+        """Return what each signal says of a client now, as a share of the threshold; {} before its first reading."""
+        track = self._clients.get((model, client))
+        if track is None or track.standard is None:
+            return {}
+        scale = self._models[model].clients.scale
+        return dict(zip(scale.names, (track.standard / scale.threshold).tolist()))
+
+    def guard_secrets(self, canaries: Canaries) -> None:
+        """Look for these secrets in what language models are asked and say."""
+        for model in self._models.values():
+            for sort in (model.clients, model.cohorts):
+                if sort is not None:
+                    hits = CanaryHits(canaries)
+                    sort.signals = tuple(hits if each.name == hits.name else each for each in sort.signals)
 
     def forgive(self, client: str) -> None:
         """Forget what a client did: the operator has looked at it and let it go on."""

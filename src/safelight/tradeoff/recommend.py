@@ -85,10 +85,11 @@ def recommend(
     upper limit of one meets the limit for every attack; the confidence of 95 % is shared among all that may be put to
     them. The search itself can only pick badly: it never decides.
 
-    What the confirmation does not cover: the accuracy is not confirmed, since settings are chosen on the same nonmembers
-    that it is reported on. The records are the same too: the coins and the trainings alone are fresh. And the guesses of
-    one training share a model, while Clopper and Pearson assume that they are independent (`benchmarks/bench_recommend`:
-    of 84 confirmed settings the limit held in 84 on a further audit, and the upper limit printed with it in 83).
+    What the confirmation does not cover: the accuracy is not confirmed, since settings are chosen on the same
+    nonmembers that it is reported on. The records are the same too: only the coins and the trainings are fresh. And the
+    guesses of one training share a model, while Clopper and Pearson assume that they are independent: in
+    `benchmarks/bench_recommend.py` the limit held on a further audit in 84 of 84 confirmed settings, and the upper
+    limit printed with it in 83.
 
     Args:
         case: what is defended, against whom.

@@ -10,6 +10,7 @@ from typing import Any
 
 from safelight.guard.judge import DAY, ClientState, Step
 from safelight.guard.policy import GuardPolicy
+from safelight.guard.sight import RISK
 from safelight.guard.store import Document, Store
 
 STEPS = {
@@ -99,7 +100,7 @@ def clients(store: Store, policy: GuardPolicy, now: float) -> list[Client]:
     """Return every client that is named in the policy or ever asked; the riskiest first."""
     states = store.clients()
     cohorts = {key.id: key.cohort for key in policy.clients.values()}
-    risks = {document.name: risk_of(document) for document in store.documents("watch")}
+    risks = {document.name: risk_of(document) for document in store.documents(RISK)}
     names = {*states, *cohorts}
     found = [
         _client(name, cohorts.get(name, ""), states.get(name, ClientState()), policy, risks.get(name), now)

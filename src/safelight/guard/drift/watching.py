@@ -162,7 +162,7 @@ class Drift:
         return sketch.look(table) if sketch.fits(table) else None
 
     def _tested(self, model: str, at: float, totals: list[tuple[Array, Array, int]]) -> DriftFound | None:
-        shifts: list[Shift] = []
+        read: list[tuple[str, Sketch, Array, Array, Array]] = []
         squares: dict[str, float] = {}
         together: list[float] = []
         records = 0
@@ -174,23 +174,24 @@ class Drift:
             index, d = psi(sketch.counts, after), ks(sketch.counts, after)
             held = ((sketch.counts + after) > 0).sum(axis=1)
             p = np.where(sketch.worded, psi_p(index, held, n, m), ks_p(d, n, m))
-            d = np.where(sketch.worded, 0.0, d)
-            places = sketch.taken[sketch.counted]
-            shifts += [Shift(name, int(places[i]), float(index[i]), float(d[i]), float(p[i])) for i in range(len(p))]
+            read.append((name, sketch, index, np.where(sketch.worded, 0.0, d), p))
             squares[name] = mmd(sketch.mean, features / m)
             together.append(mmd_p(squares[name], sketch.weights, n, m))
-        if not squares:
+        if not read:
             return None
-        adjusted = holm([*(shift.p for shift in shifts), *together])
+        adjusted = np.array(holm([*np.concatenate([p for *_, p in read]).tolist(), *together]))
         level = self.settings.alpha / TESTS
-        moved = [
-            Shift(shift.side, shift.column, shift.psi, shift.ks, p)
-            for shift, p in zip(shifts, adjusted)
-            if p <= level and shift.psi >= self.settings.psi
-        ]
+        moved: list[Shift] = []
+        start = 0
+        for name, sketch, index, d, p in read:
+            mine = adjusted[start : start + len(p)]
+            start += len(p)
+            for i in np.flatnonzero((mine <= level) & (index >= self.settings.psi)):
+                column = int(sketch.taken[sketch.counted[i]])
+                moved.append(Shift(name, column, float(index[i]), float(d[i]), float(mine[i])))
         whole = [
-            p
-            for p, square in zip(adjusted[len(shifts) :], squares.values())
+            float(p)
+            for p, square in zip(adjusted[start:], squares.values())
             if p <= level and square >= self.settings.mmd
         ]
         if not moved and not whole:

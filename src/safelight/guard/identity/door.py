@@ -70,7 +70,7 @@ class Door:
         name, proofs, told = policy.header.encode(), [], []
         for key, value in scope["headers"]:
             lower = key.lower()
-            if lower == name:
+            if lower == name and policy.takes_keys:
                 proofs.append(value)
             elif lower in CERTIFICATE_HEADERS:
                 told.append((lower, value))

@@ -8,7 +8,7 @@ from typing import Any
 
 from safelight.guard.alarm import Alarm
 from safelight.guard.chain import Head, sealed
-from safelight.guard.incidents import Incident, Incidents
+from safelight.guard.incidents import MOST, Incident, Incidents
 from safelight.guard.judge import Step
 from safelight.guard.policy import GuardPolicy
 from safelight.guard.responses.approvals import Approval
@@ -18,7 +18,7 @@ from safelight.guard.store import Store
 
 def watched(store: Store, client: str) -> dict[str, Any]:
     """Return what the watch keeps of a client, numbers alone; raises StoreFailed."""
-    document = store.read("watch", client) if client else None
+    document = store.read("risk", client) if client else None
     return dict(document.facts) if document else {}
 
 
@@ -89,10 +89,10 @@ def carry_out(policy: GuardPolicy, store: Store, approval: Approval, now: float)
 
 
 def measured(store: Store, name: str, done: Sequence[Mapping[str, Any]], now: float, **logged: Any) -> Incident:
-    """Add to an incident what was done; raises StoreFailed."""
+    """Add to an incident what was done, the last thousand things at most; raises StoreFailed."""
     return Incidents(store).change(
         name,
-        lambda before: replace(before, measures=(*before.measures, *done)),
+        lambda before: replace(before, measures=(*before.measures, *done)[-MOST:]),
         what="incident measures",
         at=now,
         done=[each["what"] for each in done],

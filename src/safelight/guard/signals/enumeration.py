@@ -25,7 +25,7 @@ class Enumeration:
     """
 
     name: ClassVar[str] = "attribute enumeration"
-    spread: ClassVar[float] = 0.1
+    spread: ClassVar[float] = 0.25
     relative: ClassVar[float] = 0.0
     tables: ClassVar[bool] = True
 

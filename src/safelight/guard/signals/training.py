@@ -23,7 +23,7 @@ class TrainingHits:
     """
 
     name: ClassVar[str] = "training records"
-    spread: ClassVar[float] = 0.15
+    spread: ClassVar[float] = 0.2
     relative: ClassVar[float] = 0.0
     tables: ClassVar[bool] = False
 

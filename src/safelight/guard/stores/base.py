@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from safelight.errors import Changed, StoreFailed
-from safelight.guard.chain import START, Head, Row, digest, text_of, verify
+from safelight.guard.chain import Head, Row, digest, text_of, verify
 from safelight.guard.judge import Account, Call, ClientState, Decision, Step, Verdict, accounts_of, judge
 from safelight.guard.policy import GuardPolicy
 
@@ -65,7 +65,7 @@ class Store(ABC):
 
     def __init__(self, key: bytes) -> None:
         self.key = key
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._refused: dict[str, tuple[int, int]] = {}  # client -> minute, rows left out
         self._missed: Missed | None = None
 
@@ -151,7 +151,7 @@ class Store(ABC):
             StoreFailed: it may have been kept or not; the next row that is written says how many calls this befell.
         """
         try:
-            with self._lock, self._writing(call.client):
+            with self.lock, self._writing(call.client):
                 decision, state = judge(policy, self._state(call.client, accounts_of(policy, call)), call)
                 minute, skipped = self._refused.get(call.client, (-1, 0))
                 if decision.verdict is not Verdict.ALLOWED and minute == int(call.at // 60):
@@ -167,7 +167,7 @@ class Store(ABC):
 
     def note(self, what: str, at: float, **facts: Any) -> Head:
         """Write a row to the log and return the log's end, which it is; raises StoreFailed."""
-        with self._lock, self._writing():
+        with self.lock, self._writing():
             return self._append({"what": what, "at": round(at, 3), **facts})
 
     def quarantine(self, client: str, until: float, at: float) -> None:
@@ -184,20 +184,20 @@ class Store(ABC):
             at: now.
             facts: for the log: why, and by whom.
         """
-        with self._lock, self._writing(client):
+        with self.lock, self._writing(client):
             self._keep(client, replace(self._state(client), until=until, step=step))
             what = "release" if step is Step.NONE else step.name.lower()
             self._append({"what": what, "client": client, "until": round(until, 3), "at": round(at, 3), **facts})
 
     def read(self, kind: str, name: str) -> Document | None:
         """Return a document, or None; raises StoreFailed."""
-        with self._lock, self._session(writes=False):
+        with self.lock, self._session(writes=False):
             found = self._find(kind, name)
         return Document(kind, name, found[0], read(found[1])) if found else None
 
     def documents(self, kind: str) -> list[Document]:
         """Return all documents of a kind, by name; raises StoreFailed."""
-        with self._lock, self._session(writes=False):
+        with self.lock, self._session(writes=False):
             found = self._all(kind)
         return [Document(kind, name, version, read(text)) for name, version, text in found]
 
@@ -219,7 +219,7 @@ class Store(ABC):
             Changed: it has another version.
             StoreFailed: nothing was kept.
         """
-        with self._lock, self._writing():
+        with self.lock, self._writing():
             found = self._find(kind, name)
             version = found[0] if found else 0
             if version != expect:
@@ -233,12 +233,12 @@ class Store(ABC):
 
     def state(self, client: str) -> ClientState:
         """Return what is known of a client; raises StoreFailed."""
-        with self._lock, self._session(writes=False):
+        with self.lock, self._session(writes=False):
             return self._state(client)
 
     def clients(self) -> dict[str, ClientState]:
         """Return what is known of every client that ever asked; raises StoreFailed."""
-        with self._lock, self._session(writes=False):
+        with self.lock, self._session(writes=False):
             return self._states()
 
     def census(self, now: float, since: float) -> tuple[int, frozenset[str]]:
@@ -246,22 +246,22 @@ class Store(ABC):
 
         Raises StoreFailed.
         """
-        with self._lock, self._session(writes=False):
+        with self.lock, self._session(writes=False):
             return self._census(now, since)
 
     def head(self) -> Head:
         """Return the end of the log; raises StoreFailed."""
-        with self._lock, self._session(writes=False):
+        with self.lock, self._session(writes=False):
             number, last = self._end()
         return Head(number, last.hex())
 
     def tail(self, count: int, client: str | None = None) -> list[Row]:
         """Return the last rows of the log, newest first, of all or of one client; raises StoreFailed."""
-        with self._lock, self._session(writes=False):
+        with self.lock, self._session(writes=False):
             return self._tail(count, client)
 
     def verify(
-        self, noted: Head | Iterable[Head] | None = None, look: Callable[[Head, str], None] | None = None
+        self, noted: Head | Iterable[Head] | None = None, look: Callable[[int, bytes, str], None] | None = None
     ) -> tuple[Head, str]:
         """Walk the log, beside calls that go on; see `safelight.guard.chain.verify`. Raises StoreFailed."""
         marks = (noted,) if isinstance(noted, Head) else noted or ()
@@ -303,7 +303,7 @@ class Store(ABC):
             self._refused[call.client] = (int(call.at // 60), 0)
 
     def _miss(self, policy: GuardPolicy, call: Call) -> None:
-        with self._lock:
+        with self.lock:
             old = self._missed or Missed(call.at, 0, 0, policy.fail.value)
             self._missed = Missed(old.since, old.calls + 1, old.records + call.records, policy.fail.value)
 

@@ -1,4 +1,4 @@
-"""A connection that is mended beside the calls, and cut when an answer takes too long: no call waits for a dead server."""
+"""A connection that is mended beside the calls, and cut when an answer takes too long: no call waits for the dead."""
 
 from __future__ import annotations
 
@@ -43,8 +43,16 @@ class Keeper(Generic[Line]):
         self.line = self._connect()
         self.watch()
 
+    def try_start(self) -> None:
+        """Connect now where that can be done, else later, and keep watch from now on."""
+        try:
+            self.start()
+        except self._errors as error:
+            self.lost(error)
+            self.watch()
+
     def watch(self) -> None:
-        """Connect beside the calls, and keep watch from now on."""
+        """Keep watch from now on."""
         self._stopped.clear()
         if self._thread is None:
             self._thread = threading.Thread(target=self._keep, name=self._name, daemon=True)

@@ -74,7 +74,7 @@ class PostgresStore(Store):
 
     def __init__(self, url: str, key: bytes) -> None:
         super().__init__(key)
-        self._url = url
+        self.url = url
         self._keeper: Keeper[Database] = Keeper(
             self._connect, _cut, lambda line: line.close(), (psycopg.Error, OSError), "safelight-postgres"
         )
@@ -110,12 +110,12 @@ class PostgresStore(Store):
     @property
     def place(self) -> str:
         """Where the database is, without a password."""
-        parts = urlsplit(self._url)
+        parts = urlsplit(self.url)
         return f"postgresql://{parts.hostname or ''}{parts.path}"
 
     def close(self) -> None:
         """Close the connection."""
-        with self._lock:
+        with self.lock:
             self._keeper.stop()
 
     @contextmanager
@@ -210,7 +210,10 @@ class PostgresStore(Store):
     @contextmanager
     def _log(self) -> Iterator[Iterator[tuple[int, str, bytes]]]:
         try:
-            with contextlib.closing(self._connect(slow=True)) as database, database.cursor("log", binary=True) as cursor:
+            with (
+                contextlib.closing(self._connect(slow=True)) as database,
+                database.cursor("log", binary=True) as cursor,
+            ):
                 cursor.itersize = 5000
                 cursor.execute("SELECT number, text, digest FROM safelight_log ORDER BY number")
                 yield iter(cursor)
@@ -239,9 +242,9 @@ class PostgresStore(Store):
         """Return a connection; `slow` is for reading the whole log, in a transaction of its own."""
         limit = "0" if slow else str(int(1000 * PATIENCE))
         options = f"-c statement_timeout={limit} -c lock_timeout={limit} -c idle_in_transaction_session_timeout={limit}"
-        given = str(conninfo_to_dict(self._url).get("options") or "")
+        given = str(conninfo_to_dict(self.url).get("options") or "")
         return psycopg.connect(
-            self._url,
+            self.url,
             autocommit=not slow,
             connect_timeout=2,
             tcp_user_timeout=int(1000 * PATIENCE),
@@ -275,6 +278,5 @@ class PostgresStore(Store):
 
 def _cut(database: Database) -> None:
     """End whatever a connection waits for."""
-    with suppress(psycopg.Error, OSError, ValueError):
-        with socket.socket(fileno=os.dup(database.pgconn.socket)) as line:
-            line.shutdown(socket.SHUT_RDWR)
+    with suppress(psycopg.Error, OSError, ValueError), socket.socket(fileno=os.dup(database.pgconn.socket)) as line:
+        line.shutdown(socket.SHUT_RDWR)

@@ -75,7 +75,7 @@ class SqliteStore(Store):
 
     def close(self) -> None:
         """Close the file; the next call opens it again."""
-        with self._lock:
+        with self.lock:
             if self._tidying is not None:
                 self._tidying.join()
             self._drop()
@@ -232,7 +232,9 @@ def _prepare(database: sqlite3.Connection, path: Path) -> None:
     if version == VERSION:
         return
     if version > VERSION:
-        raise InputError(f"{path} was written by a newer Safelight (tables {version}, not {VERSION}); install that one.")
+        raise InputError(
+            f"{path} was written by a newer Safelight (tables {version}, not {VERSION}); install that one."
+        )
     database.execute("BEGIN IMMEDIATE")
     try:
         columns = [row[1] for row in database.execute("PRAGMA table_info(clients)")]

@@ -1,0 +1,152 @@
+"""All that looks at answered calls, as the policy in force has it: the watch, the recording, drift."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from safelight.errors import Changed, InputError, StoreFailed
+from safelight.guard.alarm import Alarm
+from safelight.guard.canaries import read_canaries
+from safelight.guard.drift.due import drifted
+from safelight.guard.drift.reference import DriftReference
+from safelight.guard.drift.watching import Drift
+from safelight.guard.policy import GuardPolicy
+from safelight.guard.recording import Recorder
+from safelight.guard.seen import Seen
+from safelight.guard.store import Store
+from safelight.guard.watcher import Watcher
+
+RISK = "risk"
+"""Kind of the documents that the dashboard reads: what each signal said of a client, and how the largest went."""
+EVERY = 60.0  # seconds between two of them of one client
+WORTH = 0.5  # share of the threshold from which on one is written
+POINTS = 60
+
+
+class Watches(Protocol):
+    """What looks at sequences of calls: `safelight.guard.watcher.Watcher`."""
+
+    def see(self, seen: Seen) -> Sequence[Alarm]:
+        """Take in one answered call and return what rings."""
+        ...
+
+
+@dataclass
+class Sight:
+    """Looks at answered calls, and follows the policy.
+
+    Attributes:
+        policy: returns the policy in force.
+        store: where evidence, risks and drift are kept.
+        say: takes words for the operator.
+        watcher: that was given from outside; the policy's own is made where it is None.
+    """
+
+    policy: Callable[[], GuardPolicy]
+    store: Store
+    say: Callable[[str], None]
+    watcher: Watches | None = None
+    _recorder: Recorder | None = field(default=None, init=False, repr=False)
+    _drift: Drift | None = field(default=None, init=False, repr=False)
+    _made_of: GuardPolicy | None = field(default=None, init=False, repr=False)
+    _written: dict[str, float] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Read what the policy names; raises InputError where it cannot be used."""
+        self._given = self.watcher is not None
+        self._follow(self.policy())
+
+    @property
+    def watches(self) -> bool:
+        """Whether sequences of calls are watched."""
+        return self.watcher is not None
+
+    def see(self, seen: Seen, version: str = "") -> Sequence[Alarm]:
+        """Take in one answered call, and return what rings."""
+        policy = self.policy()
+        if policy is not self._made_of:
+            try:
+                self._follow(policy)
+            except InputError as error:
+                self._made_of = policy
+                self.say(f"what looked at calls before looks on: {error}")
+        if self._recorder is not None:
+            self._recorder.keep(seen)
+        if self._drift is not None:
+            found = self._drift.see(seen)
+            if found is not None:
+                self.say(f"drift: {found.why}")
+                self._tried(lambda: drifted(self.store, found, version))
+        if self.watcher is None:
+            return ()
+        alarms = self.watcher.see(seen)
+        self._note(seen, rings=bool(alarms))
+        return alarms
+
+    def close(self) -> None:
+        """Write what waits to be recorded."""
+        if self._recorder is not None:
+            self._recorder.flush()
+
+    def _follow(self, policy: GuardPolicy) -> None:
+        before, self_made = self._made_of, not self._given
+        signals, folder = policy.signals, policy.folder
+        if before is None or before.signals != signals:
+            if self_made:
+                self.watcher = None if signals is None or signals.reference is None else self._watch(policy)
+            self.close()
+            record = signals.record if signals is not None else None
+            self._recorder = None if record is None else Recorder(folder / record)
+        if before is None or before.drift != policy.drift:
+            place = policy.drift.reference
+            known = max(1, len(policy.clients))
+            reference = None if place is None else DriftReference.load(folder / place)
+            self._drift = None if reference is None else Drift(reference, policy.drift, known)
+        self._made_of = policy
+
+    def _watch(self, policy: GuardPolicy) -> Watcher:
+        assert policy.signals is not None
+        assert policy.signals.reference is not None
+        watcher = Watcher.of(policy.folder / policy.signals.reference, self.store)
+        if policy.signals.canaries is not None:
+            watcher.guard_secrets(read_canaries(policy.folder / policy.signals.canaries, self.store.key))
+        return watcher
+
+    def _note(self, seen: Seen, rings: bool) -> None:
+        """Write what the dashboard shows of a client, once it is worth a look."""
+        lately = seen.at - self._written.get(seen.client, 0.0) < EVERY
+        if not isinstance(self.watcher, Watcher) or (lately and not rings):
+            return
+        risk = self.watcher.risk(seen.model, seen.client)
+        largest = max(risk.values(), default=0.0)
+        if largest < WORTH:
+            return
+        self._written[seen.client] = seen.at
+
+        def write() -> None:
+            held = self.store.read(RISK, seen.client)
+            history = [*(held.facts["history"] if held else ()), [round(seen.at, 1), round(largest, 3)]][-POINTS:]
+            signals = {name: round(value, 3) for name, value in risk.items()}
+            facts = {"signals": signals, "threshold": 1.0, "history": history}
+            version = held.version if held else 0
+            self.store.write(RISK, seen.client, facts, version, what="risk", at=seen.at, client=seen.client)
+
+        self._tried(write)
+
+    def _tried(self, write: Callable[[], object]) -> None:
+        try:
+            write()
+        except Changed:  # another guard was faster
+            pass
+        except StoreFailed as error:
+            self.say(str(error))
+
+
+def files(policy: GuardPolicy) -> tuple[Path, ...]:
+    """Return the files that a policy has calls looked at with."""
+    signals = policy.signals
+    names = (signals and signals.reference, signals and signals.canaries, policy.drift.reference)
+    return tuple(policy.folder / name for name in names if name)
