@@ -132,7 +132,7 @@ def test_no_question_is_larger_than_a_limit():
 
 def test_where_all_are_one_client_keys_buy_nothing():
     policy = replace(OPEN, clients={}, budget=Budget(lifetime=80))
-    (found,) = drill(case(policy, batch=8, ways=(Sybil(),))).attacks
+    (found,) = drill(case(policy, batch=8, ways=(Sybil(keys=3),))).attacks
     assert found.runs[0].answered == 80
 
 
@@ -239,7 +239,7 @@ def test_a_server_that_fails_is_no_refusal_of_the_guard():
 
 
 def test_what_does_not_fit_is_left_out_with_its_reason():
-    drilled = drill(replace(case(only=("V", "M001")), threat=replace(THREAT, access=Access.LABEL)))
+    drilled = drill(replace(case(only=("V001", "M001")), threat=replace(THREAT, access=Access.LABEL)))
     reasons = {item.code: item.reason for item in drilled.left_out}
     assert reasons["M001"] == "it needs scores, and the threat model grants label"
     assert reasons["V001"].startswith("it needs gradients")

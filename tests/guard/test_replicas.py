@@ -263,12 +263,13 @@ def test_three_guards_at_once_spend_one_budget_exactly(opened, url, valkey, fast
 @pytest.mark.parametrize("fast", [False, True])
 def test_a_guard_that_is_killed_gives_nothing_back_and_its_rows_are_there(opened, url, valkey, fast):
     (process,) = spenders(1, url, valkey.url if fast else "", 10**9)
-    time.sleep(0.4)
+    first = [process.stdout.readline() for _ in range(20)]
+    time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
-    told = process.stdout.read().count("allowed")
+    told = first.count("allowed\n") + process.stdout.read().count("allowed\n")
     process.wait()
     store = opened(fast)
-    assert told > 10
+    assert told >= 20
     assert told <= store.state("ward-3").total <= told + 1
     until(lambda: told <= store.head().rows <= told + 1)
     assert store.verify()[1] == ""
@@ -380,7 +381,7 @@ def test_a_postgresql_that_hangs_fails_in_seconds(opened, postgres):
         begun = time.monotonic()
         with pytest.raises(StoreFailed):
             store.decide(POLICY, call())
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 4
         begun = time.monotonic()
         with pytest.raises(StoreFailed):
             store.decide(POLICY, call())
@@ -405,9 +406,10 @@ def test_rows_that_were_forged_or_taken_out_in_redis_show(opened, valkey, monkey
     second, facts = server.xrange(stream)[1]
     server.xdel(stream, second)
     server.xadd(stream, facts | {b"s": 9, b"t": b'{"what":"call","client":"lab"}'})
+    server.xadd(stream, {b"junk": b"\xff"})
     monkeypatch.setattr("safelight.guard.stores.mover.GAP", -1.0)
     store._mover._rows(last=False)
-    assert [row["what"] for row in rows(store)] == ["call", "rows lost", "call", "forged row"]
+    assert [row["what"] for row in rows(store)] == ["call", "rows lost", "call", "forged row", "forged row"]
     assert store.verify()[1] == ""
 
 

@@ -217,7 +217,7 @@ def test_one_client_after_another_adds_up_to_many(desk):
 def test_freeze_audit_and_rollback(desk):
     books = '[[playbook]]\nname = "p"\nactions = ["log", "incident", "freeze", "audit", "rollback"]\n'
     one = desk(playbooks=books)
-    one.store.write("watch", "ward-3", {"signals": {"class-ascent": 8.5}, "threshold": 3.0}, 0, what="watch", at=NOW)
+    one.store.write("risk", "ward-3", {"signals": {"class-ascent": 8.5}, "threshold": 3.0}, 0, what="risk", at=NOW)
     one.ring()
     one.now += 1
     one.ring()

@@ -128,6 +128,11 @@ class Window:
         return self._plain(6)
 
     @property
+    def news(self) -> Array:
+        """(n,) in [0, 1] how much a record tells beside earlier ones: less the nearer it lies, 0 for the same."""
+        return ~self.repeat / (1 + np.maximum(self.near.astype(np.float32) - 2.3, 0))  # type: ignore[no-any-return]
+
+    @property
     def fields(self) -> Array:
         """(n, d) keyed hashes of the fields."""
         return self._fields[self._start : self._stop]

@@ -1,5 +1,8 @@
 """Every signal: a planted pattern that it must see, normal traffic that it must not, and what it cannot see."""
 
+import inspect
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -86,12 +89,24 @@ def test_signals_are_found_by_being_there_and_say_what_they_cannot_see():
         assert signal.spread > 0
 
 
+def test_the_page_about_signals_says_what_they_say():
+    page = " ".join((Path(__file__).parents[3] / "docs" / "signals.md").read_text("utf-8").split())
+    for signal in all_signals():
+        assert f"### {signal.name[0].upper()}{signal.name[1:]} " in page
+        said = inspect.getdoc(type(signal)).partition("\n\nAttributes:")[0]
+        for part in said.split("\n\n"):
+            assert " ".join(part.split()) in page, f"{signal.name}: {part}"
+
+
 def test_a_stretch_is_the_largest_mean_of_the_last_records_with_doubt():
     rng = np.random.default_rng(3)
     for n in (0, 1, 15, 16, 17, 100, 128):
         values = rng.normal(size=n)
-        slow = max((values[n - m :].sum() / (m + 32) for m in [*LENGTHS, n] if m <= n and m), default=0.0)
-        assert stretch(values) == pytest.approx(slow)
+        for weights in (np.ones(n), rng.random(n)):
+            parts = [slice(n - m, n) for m in [*LENGTHS, n] if 0 < m <= n]
+            slow = max(((weights * values)[part].sum() / (weights[part].sum() + 32) for part in parts), default=0.0)
+            assert stretch(values, weights) == pytest.approx(slow)
+        assert stretch(values) == pytest.approx(stretch(values, np.ones(n)))
 
 
 def test_a_surprise_is_minus_the_log_of_the_share():

@@ -15,7 +15,8 @@ class Distance:
     """Records that lie far from all normal ones: noise, records of another kind, a search that left the data.
 
     Each record counts minus the log of the share of normal records that lie as far from the nearest typical record; so
-    that a few very odd records among many normal ones show, and many that are a little odd do, too.
+    that a few very odd records among many normal ones show, and many that are a little odd do, too. A record that lies
+    near an earlier one counts less: a film of one odd thing is one odd thing.
 
     What it cannot see: records that are drawn from normal ones, and an attacker who searches among plausible records.
     Source: Fisher's method over ranks; distances to normal data as in PRADA, Juuti et al. 2019, arXiv:1805.02628.
@@ -28,4 +29,4 @@ class Distance:
 
     def score(self, window: Window, reference: Reference) -> float:
         """Return the highest mean surprise of a stretch; 0 where it is that of normal records, at most 7."""
-        return stretch(window.far - 1.0)
+        return stretch(window.far - 1.0, window.news)

@@ -151,7 +151,10 @@ class Store(ABC):
             StoreFailed: it may have been kept or not; the next row that is written says how many calls this befell.
         """
         try:
-            with self.lock, self._writing(call.client):
+            session = (
+                self._session(writes=True, client=call.client) if self._missed is None else self._writing(call.client)
+            )
+            with self.lock, session:
                 decision, state = judge(policy, self._state(call.client, accounts_of(policy, call)), call)
                 minute, skipped = self._refused.get(call.client, (-1, 0))
                 if decision.verdict is not Verdict.ALLOWED and minute == int(call.at // 60):

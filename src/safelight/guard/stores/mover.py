@@ -107,12 +107,7 @@ class Mover:
             with self._postgres.lock, self._postgres._writing():
                 found = line.ask("XRANGE", store.stream, "-", "+", "COUNT", MOST)
                 seconds, _ = line.ask("TIME")
-                rows = []
-                for name, pairs in found:
-                    facts = dict(zip(pairs[::2], pairs[1::2]))
-                    old = int(seconds) - int(name.split(b"-")[0]) / 1000 > GAP
-                    rows.append((facts[b"w"].decode(), int(facts[b"s"]), facts[b"t"].decode(), facts[b"m"], old))
-                taken = self._take(rows)
+                taken = self._take([_row(name, pairs, int(seconds)) for name, pairs in found])
             if not any(taken):
                 break
             names = (name for (name, _), done in zip(found, taken) if done)
@@ -178,3 +173,13 @@ class Mover:
             self._run, self._pushed = line.space, -1
         with self._postgres.lock, self._postgres._session(writes=False):
             self._pushed = push_steps(line, self._postgres._open, self._pushed)
+
+
+def _row(name: bytes, pairs: list[bytes], now: int) -> tuple[str, int, str, bytes, bool]:
+    """Return an entry of the stream as (writer, sequence, row, seal, whether it waited long); a false seal for junk."""
+    facts = dict(zip(pairs[::2], pairs[1::2]))
+    old = now - int(name.split(b"-")[0]) / 1000 > GAP
+    try:
+        return facts[b"w"].decode(), int(facts[b"s"]), facts[b"t"].decode(), facts[b"m"], old
+    except (KeyError, ValueError):
+        return "", 0, "", b"", old

@@ -1,0 +1,13 @@
+"""Save a model as MLflow keeps models; this file alone runs in the environment of the model servers.
+
+Run: python save_mlflow.py FOREST.skops FOLDER
+"""
+
+import sys
+
+import mlflow.sklearn
+from skops import io
+
+mlflow.sklearn.save_model(
+    io.load(sys.argv[1]), sys.argv[2], pyfunc_predict_fn="predict_proba", pip_requirements=["scikit-learn"]
+)
