@@ -38,9 +38,10 @@ from safelight.cli.config import read_config
 from safelight.drill.adaptive import ADAPTIVE, Disguise, Plain
 from safelight.drill.benign import FalseAlarms
 from safelight.drill.case import Drill
+from safelight.drill.crowds import Regulars
 from safelight.drill.result import Drilled
 from safelight.drill.rounds import drill, harmless
-from safelight.drill.traffic import Regulars, as_seen, visits
+from safelight.drill.traffic import as_seen, visits
 from safelight.guard.calibrate import calibrate
 from safelight.guard.calibration import save
 from safelight.guard.policy import Budget, GuardPolicy, Key, Outputs, Protocol, Signals, Upstream

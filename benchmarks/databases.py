@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -45,8 +46,9 @@ class Postgres:
         self._server.ensure_postgres_running()
 
     def close(self) -> None:
-        """End it."""
+        """End it, and take its folder away."""
         self._server.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 class Valkey:
@@ -70,4 +72,7 @@ class Valkey:
         self.process.kill()
         self.process.wait()
 
-    close = kill
+    def close(self) -> None:
+        """End it, and take its folder away."""
+        self.kill()
+        shutil.rmtree(Path(self.url.removeprefix("unix://")).parent, ignore_errors=True)

@@ -19,13 +19,17 @@ from safelight.attacks.configure import configured
 from safelight.cli import COMMANDS, home
 from safelight.cli.config import TABLES, AcceptedEntry, parse_config
 from safelight.errors import InputError, did_you_mean
+from safelight.guard.playbooks import parse_playbooks
+from safelight.guard.policy import PARTS, Key, parse_policy
 from safelight.guard.policy import TABLES as GUARD_TABLES
-from safelight.guard.policy import Key, parse_policy
 from safelight.report.document import schema
 from safelight.report.vocabulary import term
 
 SMALLEST: dict[str, Any] = {"target": {"model": "model.skops"}, "data": {"members": "train.csv"}}
 """What a fragment of a safelight.toml is completed with before it is parsed."""
+SMALLEST_GUARD: dict[str, Any] = {"url": "http://127.0.0.1:5000", "protocol": "mlflow"}
+"""What [upstream] of a fragment of a guard.toml is completed with."""
+GUARD_ONLY = {*GUARD_TABLES, "clients", "route", "alerts"} - {*TABLES}
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,7 @@ def _span(name: str, span: str) -> Iterator[str]:
         yield from _flags(name, span)
     elif (flag := re.match(r"--[\w-]+", span)) and flag[0] not in everywhere:
         yield f"{name} names the flag {flag[0]}, which does not exist.{did_you_mean(flag[0], everywhere)}"
-    elif table := re.match(r"\[{1,2}(\w+)\]{1,2}(?: (\w+))?", span):
+    elif table := re.match(r"\[{1,2}([a-z]\w*)\]{1,2}(?: (\w+))?", span):
         yield from _key(name, table[1], table[2])
     elif (key := re.match(r"(\w+) = ", span)) and key[1] not in {
         item for table in [*keys().values(), *guard_keys().values()] for item in table
@@ -193,7 +197,8 @@ def keys() -> Mapping[str, Mapping[str, str]]:
 def guard_keys() -> Mapping[str, frozenset[str]]:
     """Return the tables of guard.toml, and in each the keys."""
     known = {name: frozenset(item.name for item in fields(table)) for name, table in GUARD_TABLES.items()}
-    return {**known, "clients": frozenset({"header", *(item.name for item in fields(Key))})}
+    clients = frozenset({"header", *PARTS, *(item.name for item in fields(Key))})
+    return {**known, "clients": clients, "route": frozenset(), "alerts": frozenset()}
 
 
 def _default(item: Any) -> str:
@@ -238,8 +243,11 @@ def _settings_files(name: str, text: str) -> Iterator[str]:
         try:
             document = tomllib.loads(block.content)
             document = document.get("tool", {}).get("safelight", document)
-            if "upstream" in document:
-                parse_policy(document, Path(), where)
+            if "playbook" in document:
+                parse_playbooks(document, where)
+            elif document.keys() & GUARD_ONLY:
+                upstream = {**SMALLEST_GUARD, **document.get("upstream", {})}
+                parse_policy({**document, "upstream": upstream}, Path(), where)
             elif "project" not in document:
                 parsed = parse_config({**SMALLEST, **document}, Path(), where)
                 for code, values in parsed.attacks.items():

@@ -11,7 +11,8 @@ from scipy.stats import ks_2samp, poisson
 from safelight.data.records import Records
 from safelight.drill.benign import FalseAlarms, false_alarms
 from safelight.drill.clock import DAY, START
-from safelight.drill.traffic import KINDS, Crowd, Regulars, as_seen, visits
+from safelight.drill.crowds import KINDS, Crowd, Regulars
+from safelight.drill.traffic import as_seen, visits
 from safelight.guard.alarm import Alarm
 from safelight.guard.protocols.base import table as as_guard
 from safelight.targets.base import Images

@@ -10,9 +10,10 @@ from sklearn.linear_model import LogisticRegression
 from safelight.attacks.membership.label_only import LabelOnly
 from safelight.data.records import Records, Splits
 from safelight.drill.case import Drill
+from safelight.drill.crowds import Regulars
 from safelight.drill.rounds import drill, harmless
 from safelight.drill.scene import name_of, rehearsed
-from safelight.drill.traffic import Regulars, as_seen, visits
+from safelight.drill.traffic import as_seen, visits
 from safelight.guard.calibrate import calibrate
 from safelight.guard.calibration import save
 from safelight.guard.policy import GuardPolicy, Key, Protocol, Signals, Upstream

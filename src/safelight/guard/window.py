@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +11,14 @@ from numpy import ndarray as Array
 
 SIZE = 128
 """Records of a client that are looked at together."""
-SLACK = 32
+SLACK = 16
 """Records that are dropped at once when a window is full."""
 TEXTS = 32
 """Texts that are kept of a language model's client."""
 LENGTH = 2000
 """Characters that are kept of each."""
+TEXT_BYTES = 54_000
+"""Bytes that the texts of one window take at most: where they are long, fewer are kept."""
 PLAIN = ("far", "made", "near", "hit", "top", "second", "margin")
 
 
@@ -164,8 +167,8 @@ class Window:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its arrays."""
-        kept = sum(len(prompt) + len(completion) for prompt, completion in self.texts)
+        """Bytes of its arrays and texts."""
+        kept = sum(_bytes(pair) for pair in self.texts)
         return self._floats.nbytes + self._fields.nbytes + self._whole.nbytes + self._at.nbytes + kept
 
     def only(self, rows: Array) -> Window:
@@ -205,7 +208,7 @@ class Window:
         self._start = max(start, self._stop - self.size)
         if facts.texts:
             cut = [(prompt[:LENGTH], completion[:LENGTH]) for prompt, completion in facts.texts[-TEXTS:]]
-            self.texts = [*self.texts, *cut][-TEXTS:]
+            self.texts = _newest([*self.texts, *cut][-TEXTS:])
         self.seen += n
 
     def _compare(self, start: int, row: int, nearness: Array) -> None:
@@ -253,3 +256,17 @@ class Window:
             fresh[:keep] = old[stop - keep : stop].copy() if fresh is old else old[stop - keep : stop]
             setattr(self, name, fresh)
         self._start, self._stop = 0, keep
+
+
+def _bytes(pair: tuple[str, str]) -> int:
+    return sys.getsizeof(pair[0]) + sys.getsizeof(pair[1])
+
+
+def _newest(texts: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the newest texts that together take no more than `TEXT_BYTES`; the last one always."""
+    room = TEXT_BYTES
+    for place in range(len(texts) - 1, -1, -1):
+        room -= _bytes(texts[place])
+        if room < 0 and place < len(texts) - 1:
+            return texts[place + 1 :]
+    return texts

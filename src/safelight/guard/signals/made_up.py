@@ -23,7 +23,7 @@ class MadeUp:
     """
 
     name: ClassVar[str] = "made-up records"
-    spread: ClassVar[float] = 0.4
+    spread: ClassVar[float] = 0.3
     relative: ClassVar[float] = 0.0
     tables: ClassVar[bool] = False
 
