@@ -24,6 +24,7 @@ COHORT = 15  # practices of one region
 AUDIT = """\
 [target]
 model = "version-{version}.skops"
+trusted = true                  # it is our own file
 
 [data]
 members = "trained.csv"

@@ -353,7 +353,8 @@ def test_a_proof_is_for_one_client_one_question_and_ten_minutes():
     assert not proves(KEY, "ward-3", NOW + 600, b"body", proof, 8)
     assert not proves(KEY, "lab", NOW, b"body", proof, 8)
     assert not proves(b"x" * 32, "ward-3", NOW, b"body", proof, 8)
-    assert not any(proves(KEY, "ward-3", NOW, b"other%d" % number, proof, 40) for number in range(9))
+    other = [proves(KEY, "ward-3", NOW, b"other%d" % number, proof, 8) for number in range(200)]
+    assert sum(other) <= 5  # by chance one of 256
     assert not proves(KEY, "ward-3", NOW, b"body", proof, 40)
     ends, mac, nonce = proof.split(b".")
     later = b".".join([str(int(ends) + 9).encode(), mac, nonce])

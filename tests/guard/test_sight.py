@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import time
 from pathlib import Path
 
 import httpx
@@ -53,6 +54,10 @@ class Guarded:
         self.policy.write_text(text)
         self.guard = GuardMiddleware(APP, self.policy, clock=lambda: self.now, say=self.said.append)
 
+    def rewrite(self, text: str) -> None:
+        self.policy.write_text(text)
+        time.sleep(0.21)  # a running guard looks at its file five times a second
+
     def ask(self, client: int, batches) -> list[int]:
         async def all_of_them() -> list[int]:
             transport = httpx.ASGITransport(self.guard)
@@ -81,14 +86,14 @@ def climbing(rng, steps):
 def site(tmp_path_factory):
     """A folder with a calibration that was learnt from traffic which the guard itself recorded."""
     folder, rng = tmp_path_factory.mktemp("site"), np.random.default_rng(0)
-    signals = '[signals]\nrecord = "traffic.npz"\nfalse_alarms_per_1000_clients = 34\n'
+    signals = '[signals]\nrecord = "traffic.npy"\nfalse_alarms_per_1000_clients = 34\n'
     recording = Guarded(folder, HEAD + KEYS + signals)
     for client in range(CLIENTS):
         rows = rng.integers(900, 1500, size=48)
         assert set(recording.ask(client, np.array_split(X[rows], 12))) == {200}
     recording.guard.close()
-    assert (folder / "traffic.npz").stat().st_mode & 0o077 == 0
-    words = ["guard", "calibrate", "--policy", str(folder / "guard.toml"), "--traffic", str(folder / "traffic.npz")]
+    assert (folder / "traffic.npy").stat().st_mode & 0o077 == 0
+    words = ["guard", "calibrate", "--policy", str(folder / "guard.toml"), "--traffic", str(folder / "traffic.npy")]
     assert main([*words, "--out", str(folder / "calibration.npz")]) == 0
     (folder / "guard.db").unlink()
     return folder
@@ -136,13 +141,26 @@ def test_risks_are_noted_for_the_dashboard(watched):
     assert watched.guard.store.read(RISK, "client-2") is None
 
 
+def test_a_release_forgives_and_a_quarantine_that_ends_does_not(watched):
+    harmless = np.array_split(X[1500:1540], 10)
+    assert set(watched.ask(1, harmless)) == {200}
+    track = watched.guard.sight.watcher._clients["digits", "client-1"]
+    track.evidence = 1e6  # as after much that looked odd
+    assert 403 in watched.ask(1, harmless)
+    watched.now += 3700
+    assert 403 in watched.ask(1, harmless)  # the quarantine is over, what was seen is not
+    watched.guard.store.step("client-1", Step.NONE, watched.now, watched.now)
+    assert set(watched.ask(1, harmless)) == {200}
+    assert 403 in watched.ask(1, climbing(np.random.default_rng(11), 60))
+
+
 def test_a_reload_changes_what_is_looked_for_and_a_broken_file_keeps_the_old(watched):
     text = watched.policy.read_text()
-    watched.policy.write_text(text.replace("calibration.npz", "nothing.npz"))
+    watched.rewrite(text.replace("calibration.npz", "nothing.npz"))
     assert set(watched.ask(3, [X[1500:1510]])) == {200}
     assert any("before looks on" in words for words in watched.said)
     assert watched.guard.sight.watches
-    watched.policy.write_text(HEAD + KEYS)
+    watched.rewrite(HEAD + KEYS)
     watched.ask(3, [X[1500:1510]])
     assert not watched.guard.sight.watches
 
@@ -154,7 +172,7 @@ def test_a_watch_that_breaks_holds_the_answer_back_unless_the_policy_is_open(wat
 
     watched.guard.sight.watcher = Broken()
     assert watched.ask(4, [X[:2]]) == [503]
-    watched.policy.write_text(watched.policy.read_text() + '[fail]\nmode = "open"\n')
+    watched.rewrite(watched.policy.read_text() + '[fail]\nmode = "open"\n')
     watched.guard.sight.watcher = Broken()
     watched.ask(4, [X[:2]])
     watched.guard.sight.watcher = Broken()

@@ -23,6 +23,7 @@ from safelight.guard.judge import Call, Step
 from safelight.guard.policy import read_policy
 from safelight.guard.registry.embedded import Embedded
 from safelight.guard.registry.pointing import Move, Pointed
+from safelight.guard.responses.approvals import Approval, Approvals, Word
 from safelight.guard.store import Store
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -210,6 +211,20 @@ def test_an_incident_shows_its_clocks_and_goes_step_by_step(served, page):
     incident = Incidents(served.store).get("I0001")
     assert incident.people == 12
     assert list(incident.notified) == ["gdpr33"]
+
+
+def test_what_waits_for_a_word_is_approved_and_done(served, page):
+    wanted = Approval("", "quarantine", ("ward-3",), "diag", 30.0, "class ascent", 1, 2, time.time())
+    Approvals(served.store).ask(wanted)
+    Approvals(served.store).ask(wanted)
+    page.get_by_role("link", name="Incidents").click()
+    page.get_by_role("button", name="Approve A0001").click()
+    assert "A0001 is approved" in page.get_by_role("status").inner_text()
+    assert served.held("ward-3") is Step.QUARANTINE
+    page.get_by_role("button", name="Refuse A0002").click()
+    assert "A0002 is refused" in page.get_by_role("status").inner_text()
+    assert [each.word for each in Approvals(served.store).all()] == [Word.APPROVED, Word.REFUSED]
+    served.store.step("ward-3", Step.NONE, time.time(), time.time())
 
 
 def test_rollback_is_clicked_and_only_to_an_audit_as_good(served, page):

@@ -118,7 +118,7 @@ class GuardMiddleware:
         if isinstance(policy, GuardPolicy):
             self._now: Callable[[], GuardPolicy] = lambda: policy
         else:
-            self._now = WatchedPolicy(Path(policy), self._changed, clock).now
+            self._now = WatchedPolicy(Path(policy), self._changed).now
         self.store = open_store(self._now())
         self.door = Door(self.store.key, clock, self._say)
         self.door.take(self._now())

@@ -13,6 +13,7 @@ from safelight.guard.canaries import read_canaries
 from safelight.guard.drift.due import drifted
 from safelight.guard.drift.reference import DriftReference
 from safelight.guard.drift.watching import Drift
+from safelight.guard.judge import Step
 from safelight.guard.policy import GuardPolicy
 from safelight.guard.recording import Recorder
 from safelight.guard.seen import Seen
@@ -53,6 +54,8 @@ class Sight:
     _drift: Drift | None = field(default=None, init=False, repr=False)
     _made_of: GuardPolicy | None = field(default=None, init=False, repr=False)
     _written: dict[str, float] = field(default_factory=dict, init=False, repr=False)
+    _released: dict[str, float] = field(default_factory=dict, init=False, repr=False)
+    _begun: float | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Read what the policy names; raises InputError where it cannot be used."""
@@ -82,7 +85,10 @@ class Sight:
                 self._tried(lambda: drifted(self.store, found, version))
         if self.watcher is None:
             return ()
+        self._begun = seen.at if self._begun is None else self._begun
         alarms = self.watcher.see(seen)
+        if alarms and self._forgiven(seen.client):
+            return [alarm for alarm in alarms if alarm.client != seen.client]
         self._note(seen, rings=bool(alarms))
         return alarms
 
@@ -114,6 +120,19 @@ class Sight:
         if policy.signals.canaries is not None:
             watcher.guard_secrets(read_canaries(policy.folder / policy.signals.canaries, self.store.key))
         return watcher
+
+    def _forgiven(self, client: str) -> bool:
+        """Whether an operator released a client since it last rang: what it did before that is forgotten.
+
+        A quarantine that ends by itself forgives nothing.
+        """
+        state, begun = self.store.state(client), self._begun or 0.0
+        released = state.until if state.step is Step.NONE else 0.0
+        if not isinstance(self.watcher, Watcher) or released <= self._released.get(client, begun):
+            return False
+        self._released[client] = released
+        self.watcher.forgive(client)
+        return True
 
     def _note(self, seen: Seen, rings: bool) -> None:
         """Write what the dashboard shows of a client, once it is worth a look."""

@@ -1,4 +1,4 @@
-"""The pages of incidents, with their clocks, and the forms that take one further."""
+"""The pages of incidents, with their clocks and what waits for a word, and the forms that take one further."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from starlette.responses import Response
 from safelight.errors import InputError
 from safelight.guard.clocks import LAWS, Clock, clocks
 from safelight.guard.incidents import NEXT, Incident, Incidents, Serious, Severity, Stage, stage_of
+from safelight.guard.responses.approvals import Approvals, Word
+from safelight.guard.responses.closing import step
+from safelight.guard.responses.deeds import carry_out
 from safelight.web.app import Desk
 from safelight.web.facts import moment
 
@@ -34,7 +37,9 @@ def overview(request: Request, desk: Desk) -> Response:
     """All incidents, open ones first, the latest first."""
     now = desk.clock()
     found = sorted(Incidents(desk.store).all(), key=lambda each: (not each.open, -each.opened))
-    return desk.page(request, "incidents.html", incidents=[_shown(each, now) for each in found])
+    waiting = [each for each in Approvals(desk.store).all() if each.word is Word.PENDING]
+    shown = [_shown(each, now) for each in found]
+    return desk.page(request, "incidents.html", incidents=shown, waiting=waiting, moment=moment)
 
 
 def one(request: Request, desk: Desk) -> Response:
@@ -55,8 +60,19 @@ def one(request: Request, desk: Desk) -> Response:
 def move(fields: dict[str, str], by: str, desk: Desk) -> str:
     """Take an incident one step further."""
     name, to = fields.get("incident", ""), stage_of(fields.get("to", ""))
-    Incidents(desk.store).move(name, to, by, fields.get("note", ""), desk.clock())
-    return f"{name} is {to.value}."
+    lost: list[str] = []
+    step(desk.policy, desk.store, name, to, by, fields.get("note", ""), desk.clock(), lost.append)
+    return " ".join([f"{name} is {to.value}.", *lost])
+
+
+def approve(fields: dict[str, str], by: str, desk: Desk) -> str:
+    """Give or refuse a person's word on what waits for one, and do what was approved."""
+    name, now = fields.get("approval", ""), desk.clock()
+    if fields.get("answer") != Word.APPROVED.value:
+        Approvals(desk.store).decide(name, Word.REFUSED, by, now)
+        return f"{name} is refused; nothing is done."
+    approval = Approvals(desk.store).decide(name, Word.APPROVED, by, now)
+    return f"{name} is approved; done: {carry_out(desk.policy, desk.store, approval, now)}."
 
 
 def decide(fields: dict[str, str], by: str, desk: Desk) -> str:

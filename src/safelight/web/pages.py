@@ -22,6 +22,7 @@ DONE: dict[str, Action] = {
     "/incidents/move": incidents.move,
     "/incidents/decide": incidents.decide,
     "/incidents/notified": incidents.notified,
+    "/approve": incidents.approve,
     "/models/move": models.move,
 }
 
