@@ -35,6 +35,9 @@ split = "random"                # who was trained on was drawn by lot
 [threat]
 access = "scores"
 queries = 1000
+
+[attacks.M002]                  # the same in both audits: else the guard cannot compare them
+references = 8
 """
 
 POLICY = """\
@@ -56,8 +59,23 @@ per_day = 2000
 [outputs]
 decimals = 2
 
+[actions]
+playbooks = "playbooks.toml"
+approval_above = 0.2            # what would hit a fifth of all practices waits for a person
+
 [signals]
 {signals}
+"""
+
+PLAYBOOKS = """\
+[[playbook]]                    # far above the line: nobody asks like this by chance
+name = "surely"
+match = {above = 2.0}
+actions = ["quarantine:24h", "incident:high"]
+
+[[playbook]]                    # a little above it: with few clients that may be chance
+name = "perhaps"
+actions = ["coarsen:60m"]
 """
 
 
@@ -107,7 +125,8 @@ def new_keys() -> dict[str, str]:
 
 
 def write_policy(path: Path, urls: tuple[str, str], keys: dict[str, str], signals: str) -> None:
-    """Write guard.toml with one line in [signals]."""
+    """Write guard.toml with one line in [signals], and the playbooks beside it."""
+    path.with_name("playbooks.toml").write_text(PLAYBOOKS)
     lines = [POLICY.format(one=urls[0], two=urls[1], signals=signals)]
     for number, (client, key) in enumerate(keys.items()):
         digest = hashlib.sha256(key.encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import safelight as sl
 from safelight.attacks.membership.label_only import LabelOnly
 from safelight.errors import SafelightError
 from safelight.evidence import WhoWasIn
+from safelight.targets.base import Table
 from safelight.targets.http import from_http
 
 BATCH = 4  # patients in one question of a practice
@@ -42,14 +44,27 @@ def a_day(url: str, keys: Mapping[str, str], people: pd.DataFrame, seed: int) ->
     return found
 
 
+class Counting(httpx.BaseTransport):
+    """Passes questions on, and counts the records that got an answer."""
+
+    def __init__(self) -> None:
+        self.network, self.answered = httpx.HTTPTransport(trust_env=False), 0
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = self.network.handle_request(request)
+        if answer.status_code == 200:
+            self.answered += len(json.loads(request.content)["dataframe_split"]["data"])
+        return answer
+
+
 @dataclass(frozen=True)
 class Robbery:
-    """What became of an attack through a door.
+    """What became of an attack through the door.
 
     Attributes:
         wanted: records that it would have asked about.
         answered: records that it got an answer for.
-        ended: the sentence that it ended with, or "" where it got all.
+        ended: the sentence that it ended with, or "" where it got all that it wanted.
     """
 
     wanted: int
@@ -58,19 +73,17 @@ class Robbery:
 
 
 def rob(url: str, key: str, people: Patients, seed: int) -> Robbery:
-    """Run M006 for 20 patients, of whom half were trained on: who was? It is the audit's own attack, over HTTP."""
+    """Ask who of 20 patients was trained on (half were), by the audit's own attack M006, unchanged, over HTTP."""
     both = pd.concat([people.trained[:10], people.kept_back[:10]], ignore_index=True)
-    suspects = sl.Records.of(fields(both), both["benign"])
+    suspects, network, attack = sl.Records.of(fields(both), both["benign"]), Counting(), LabelOnly()
     os.environ["STOLEN_KEY"] = key
+    inputs = Table(tuple(fields(both).columns))
     target = from_http(
-        url, "mlflow", classes=("0", "1"), inputs=sl.Target.from_sklearn(_shape(people)).inputs, auth_env="STOLEN_KEY",
-        inexact=True, retries=0,
-    )  # fmt: skip
-    attack = LabelOnly()
-    view = target.view(sl.ThreatModel(sl.Access.LABEL))
+        url, "mlflow", classes=("0", "1"), inputs=inputs, auth_env="STOLEN_KEY", inexact=True, transport=network
+    )
     ended = ""
     try:
-        attack.run(view, WhoWasIn(suspects), np.random.default_rng(seed))
+        attack.run(target.view(sl.ThreatModel(sl.Access.LABEL)), WhoWasIn(suspects), np.random.default_rng(seed))
     except SafelightError as error:
         ended = str(error)
-    return Robbery(len(suspects) * (1 + attack.copies), view.spent, ended)
+    return Robbery(len(suspects) * (1 + attack.copies), network.answered, ended)

@@ -59,13 +59,38 @@ class Desk:
         return done.stdout + done.stderr
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server that was started.
+
+    Attributes:
+        process: of it.
+        log: what it says.
+    """
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def answers(self, url: str) -> None:
+        """Wait until it answers at an address; raise NotSo where it ends, or takes too long."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                if httpx.get(url, trust_env=False, timeout=5.0).status_code < 400:
+                    return
+            except httpx.TransportError:
+                pass
+            if self.process.poll() is not None or time.monotonic() > end:
+                raise NotSo(f"Nothing serves at {url}; {self.log} says why.")
+            time.sleep(0.1)
+
+
 @contextmanager
-def serving(argv: Sequence[str], ready: str, log: Path, **environment: str) -> Iterator[None]:
+def serving(argv: Sequence[str], log: Path, **environment: str) -> Iterator[Server]:
     """Run a server until the block ends, in a process group of its own.
 
     Args:
         argv: its command.
-        ready: address that answers once it serves.
         log: file that takes what it says.
         environment: variables besides this process's own.
     """
@@ -75,12 +100,7 @@ def serving(argv: Sequence[str], ready: str, log: Path, **environment: str) -> I
             start_new_session=True,
         )  # fmt: skip
     try:
-        end = time.monotonic() + PATIENCE
-        while not answers(ready):
-            if server.poll() is not None or time.monotonic() > end:
-                raise NotSo(f"{shlex.join(argv)} does not serve; {log} says why.")
-            time.sleep(0.1)
-        yield
+        yield Server(server, log)
     finally:
         if server.poll() is None:
             os.killpg(server.pid, signal.SIGTERM)
@@ -89,10 +109,3 @@ def serving(argv: Sequence[str], ready: str, log: Path, **environment: str) -> I
         except subprocess.TimeoutExpired:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(url, trust_env=False, timeout=5.0).status_code < 400
-    except httpx.TransportError:
-        return False

@@ -100,11 +100,17 @@ def test_a_client_that_nobody_is_gets_a_hint_and_a_taken_port_is_said(policy, ca
         ended = run(taken.getsockname()[1])
     assert ended.returncode == 2
     assert "Nothing can listen at 127.0.0.1" in ended.stderr
+    ended = run(70000)
+    assert ended.returncode == 2
+    assert "Nothing can listen at 127.0.0.1, port 70000; name a free one with --port, or another" in ended.stderr
+    assert "1 client; fails closed" in ended.stderr
 
 
 def test_signals_that_nothing_watches_are_said(policy, tmp_path):
     import socket
 
-    (tmp_path / "guard.toml").write_text(TEXT + "[signals]\nfalse_alarms_per_1000_clients = 1\n")
+    (tmp_path / "guard.toml").write_text(TEXT + '[signals]\nrecord = "traffic.npy"\n')
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        assert "nothing watches sequences of calls" in run(taken.getsockname()[1]).stderr
+        said = run(taken.getsockname()[1]).stderr
+    assert "nothing watches sequences of calls" in said
+    assert "calls are recorded as they are in traffic.npy; take record out" in said

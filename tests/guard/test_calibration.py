@@ -143,7 +143,9 @@ def test_files_that_are_none_are_refused(tmp_path):
     (tmp_path / "x").write_bytes(b"nothing of the kind")
     with pytest.raises(InputError, match="is no calibration"):
         load(tmp_path / "x")
-    with pytest.raises(InputError, match="holds no recorded traffic"):
+    with pytest.raises(
+        InputError, match=r"holds no recorded traffic; let the guard record some: record in \[signals\]"
+    ):
         list(recorded(tmp_path / "x"))
     with pytest.raises(InputError, match="cannot be read"):
         load(tmp_path / "missing")

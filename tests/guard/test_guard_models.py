@@ -107,7 +107,7 @@ def test_audits_that_are_due_are_listed_and_closed(policy, capsys):
     assert (code, "--done and --report go together" in said) == (2, True)
     closing = ["due", "--done", "diag@champion", "--report", str(policy.parent / "report.json"), *where]
     assert ran(capsys, *closing)[:2] == (0, "The audit of diag@champion is done: no leak found.\n")
-    assert ran(capsys, "due", *where)[:2] == (0, "")
+    assert ran(capsys, "due", *where)[:2] == (0, "No audit is due.\n")
     code, _, said = ran(capsys, *closing)
     assert (code, "No audit of 'diag@champion' is due." in said) == (2, True)
 

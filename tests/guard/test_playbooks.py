@@ -60,6 +60,8 @@ def test_a_whole_file_is_read_and_the_first_that_fits_wins():
         Action(Deed.AUDIT),
     )
     assert [action.minutes for action in loud.rungs] == [30.0, 1.5, None, None]
+    assert [action.words for action in loud.rungs] == ["coarsen:30m", "slow:90s", "quarantine", "refuse"]
+    assert Action(Step.CHALLENGE, 240.0).words == "challenge:4h"
     assert first((sybils, loud, rest), ALARM) is loud
     assert first((sybils, loud, rest), SYBILS) is sybils
     for other in ({"signal": "x"}, {"score": 6.0}, {"model": "x"}, {"cohort": ""}):

@@ -154,6 +154,27 @@ def test_a_release_forgives_and_a_quarantine_that_ends_does_not(watched):
     assert 403 in watched.ask(1, climbing(np.random.default_rng(11), 60))
 
 
+def test_a_release_forgives_after_a_restart_too_and_not_what_comes_after_it(watched):
+    harmless = np.array_split(X[1500:1540], 10)
+    watched.ask(1, harmless)
+    watcher = watched.guard.sight.watcher
+    watcher._clients["digits", "client-1"].evidence = 1e6
+    assert 403 in watched.ask(1, harmless)
+    watched.now += 60
+    watched.guard.store.step("client-1", Step.NONE, watched.now, watched.now)
+    watched.guard.store.step("client-2", Step.NONE, watched.now, watched.now)
+    watched.guard.close()
+    again = Guarded(watched.policy.parent, watched.policy.read_text())
+    again.now = watched.now + 60
+    assert set(again.ask(1, harmless)) == {200}
+    for client in (2, 3):  # one of them was released before it ever asked
+        again.ask(client, climbing(np.random.default_rng(7), 60))
+    rows = [json.loads(row.text) for row in reversed(again.guard.store.tail(500))]
+    first = {row["client"]: row["records"] for row in reversed(rows) if row["what"] == "alarm"}
+    assert first["client-2"] == first["client-3"]
+    again.guard.close()
+
+
 def test_a_reload_changes_what_is_looked_for_and_a_broken_file_keeps_the_old(watched):
     text = watched.policy.read_text()
     watched.rewrite(text.replace("calibration.npz", "nothing.npz"))
@@ -168,7 +189,7 @@ def test_a_reload_changes_what_is_looked_for_and_a_broken_file_keeps_the_old(wat
 def test_a_watch_that_breaks_holds_the_answer_back_unless_the_policy_is_open(watched):
     class Broken:
         def see(self, seen):
-            raise ZeroDivisionError("no")
+            raise ZeroDivisionError("words of a client")
 
     watched.guard.sight.watcher = Broken()
     assert watched.ask(4, [X[:2]]) == [503]
@@ -177,7 +198,8 @@ def test_a_watch_that_breaks_holds_the_answer_back_unless_the_policy_is_open(wat
     watched.ask(4, [X[:2]])
     watched.guard.sight.watcher = Broken()
     assert watched.ask(4, [X[:2]]) == [200]
-    assert any("the watch failed (ZeroDivisionError: no)" in words for words in watched.said)
+    assert any("the watch failed (ZeroDivisionError in test_sight.py, line " in words for words in watched.said)
+    assert not any("words of a client" in words for words in watched.said)
 
 
 def test_a_calibration_that_is_missing_is_said_at_the_start(site):

@@ -213,6 +213,7 @@ def waited(true, seconds=10.0) -> bool:
 def test_an_answer_at_once_keeps_its_text_and_no_probabilities(guarded):
     answer = guarded.ask(logprobs=True, top_logprobs=5, n=2)
     assert answer.status_code == 200
+    assert len(answer.headers.get_list("date")) == 1
     assert set(guarded.served.asked[0]) == {"model", "messages", "n"}
     choices = answer.json()["choices"]
     model = guarded.served.model
@@ -229,6 +230,7 @@ def test_a_stream_comes_piece_by_piece_without_probabilities(guarded):
     before = guarded.guard.store.state("everyone").total
     with guarded.stream("waiting", stream_options={"include_usage": True}) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
+        assert len(answer.headers.get_list("date")) == 1
         parts = answer.iter_text()
         body = next(parts)
         assert "content" in body

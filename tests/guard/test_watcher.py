@@ -9,7 +9,7 @@ from safelight.guard.calibrate import calibrate
 from safelight.guard.fit import made_up
 from safelight.guard.seen import Seen
 from safelight.guard.store import Store
-from safelight.guard.watcher import Watcher
+from safelight.guard.watcher import OBJECTS, Watcher
 
 BASE = np.random.default_rng(5).normal(size=(30, 120))
 
@@ -117,18 +117,40 @@ def test_the_suspects_of_a_cohort_are_those_who_attack(calibrated):
 
 
 def test_evidence_outlives_an_evicted_window(calibrated):
-    watcher = Watcher(calibrated, most=50)
+    watcher = Watcher(calibrated, most=1)
     alarms, _ = ask(watcher, "evil", *attack(120), 1, every=1.0)
     kept = watcher._clients["m", "evil"].evidence
     for call in calls(60, 5, records=2, start=86400.0):
         watcher.see(call)
-    assert ("m", "evil") not in watcher._clients
-    assert len(watcher._clients) == 50
+    assert list(watcher._clients) == [("m", "c59")]
+    assert len(watcher._past) <= 4  # with the one who has evidence among them
     x, answers = attack(1)
     watcher.see(Seen("evil", "", "m", 86400.0 + 9 * 3600, x, answers))
     assert watcher._clients["m", "evil"].evidence == kept > 0
     assert watcher._clients["m", "evil"].window.today == 121
     assert alarms
+
+
+def test_new_clients_do_not_drive_out_one_that_was_seen_at_something(calibrated):
+    watcher = Watcher(calibrated, most=50)
+    alarms, _ = ask(watcher, "evil", *attack(40), 1, every=1.0)
+    assert alarms
+    for call in calls(200, 5, records=2, start=86400.0):
+        watcher.see(call)
+    assert len(watcher._clients) == 50
+    assert len(watcher._clients["m", "evil"].window) == 40
+    assert ("m", "c0") not in watcher._clients
+
+
+def test_windows_that_grow_drive_others_out_and_bytes_are_counted(calibrated):
+    watcher, held = Watcher(calibrated, most_bytes=100_000), []
+    for call in calls(60, 5, records=40):
+        watcher.see(call)
+        held.append(sum(track.window.nbytes + OBJECTS for track in watcher._clients.values()))
+        assert held[-1] == watcher._held
+    assert 60_000 < max(held) <= 100_000
+    watcher.forgive(next(reversed(watcher._clients))[1])
+    assert watcher._held == sum(track.held for track in watcher._clients.values())
 
 
 def test_evidence_outlives_a_restart(tmp_path, calibrated):

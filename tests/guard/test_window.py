@@ -52,6 +52,21 @@ def test_a_batch_leaves_what_single_records_leave():
     assert at_once.minute == pytest.approx(singly.minute)
 
 
+def test_the_long_window_of_a_cohort_compares_as_that_of_a_client_does():
+    rng = np.random.default_rng(6)
+    client, cohort = Window(4, 3, 5), Window(4, 3, 5, size=512)
+    for row in range(700):
+        one = facts(rng, 1)
+        cohort.append(one, PLAIN)
+        if row < SIZE:
+            client.append(one, PLAIN)
+        if row == SIZE - 1:
+            assert (cohort.near == client.near).all()
+    z = cohort.z.astype(np.float32)
+    nearest = np.sqrt(((z[:-1] - z[-1]) ** 2).sum(axis=1).min())
+    assert cohort.near[-1] == pytest.approx(np.clip(0.693147 - 1.609438 * np.log(nearest), 0, 8), abs=0.01)
+
+
 def test_a_part_of_a_window_is_a_window():
     window = Window(4, 3, 5)
     window.append(facts(np.random.default_rng(2), 20), PLAIN)

@@ -85,7 +85,9 @@ def run(
     app = guarded(policy, upstream)
     app.store.note("start", time.time())
     named = len(rules.clients) + len(rules.trust.certificates)
-    who = f"{named} clients" if rules.names_clients else "everyone as one client: [clients] names none"
+    who = (
+        f"{named} client{'s'[: named != 1]}" if rules.names_clients else "everyone as one client: [clients] names none"
+    )
     if rules.trust.jwt is not None:
         who += f", and who has a token of {rules.trust.jwt.issuer}"
     signer = None
@@ -102,6 +104,9 @@ def run(
     if not app.sight.watches:
         print("safelight guard: nothing watches sequences of calls: [signals] names no reference, which "
               "`safelight guard calibrate` makes.", file=sys.stderr)  # fmt: skip
+    if rules.signals is not None and rules.signals.record is not None:
+        print(f"safelight guard: calls are recorded as they are in {rules.folder / rules.signals.record}; take record "
+              "out of [signals] when there are enough.", file=sys.stderr)  # fmt: skip
     if signer is not None:
         signer.start()
     try:

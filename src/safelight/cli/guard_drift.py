@@ -57,6 +57,8 @@ def due(*, done: str | None = None, report: Path | None = None, policy: Path = P
         since = time.strftime("%Y-%m-%d %H:%M", time.gmtime(each.since))
         version = f" version {each.version}" if each.version else ""
         print(f"{each.model}{version}, since {since} UTC: {each.why}")
+    if not open_ones:
+        print("No audit is due.")
     return 1 if open_ones else 0
 
 

@@ -67,15 +67,15 @@ def approvals(*, all: bool = False, policy: Path = POLICY) -> int:
     from safelight.cli.guard import opened
     from safelight.guard.responses.approvals import Approvals, Word
 
-    for each in Approvals(opened(policy)).all():
-        if each.word is Word.PENDING or all:
-            length = "" if each.what == "rollback" else f" {_length(each.minutes)}"
-            whom = f"model {each.model}" if each.what == "rollback" else ", ".join(each.clients)
-            said = f" by {each.by}" if each.by else ""
-            hit = f"hits {each.hit} of {each.of} clients"
-            print(
-                f"{each.name}  {each.word.value}{said}  {each.what}{length}  {hit}  {each.why}  {each.incident}  {whom}"
-            )
+    found = [each for each in Approvals(opened(policy)).all() if each.word is Word.PENDING or all]
+    for each in found:
+        length = "" if each.what == "rollback" else f" {_length(each.minutes)}"
+        whom = f"model {each.model}" if each.what == "rollback" else ", ".join(each.clients)
+        said = f" by {each.by}" if each.by else ""
+        hit = f"hits {each.hit} of {each.of} clients"
+        print(f"{each.name}  {each.word.value}{said}  {each.what}{length}  {hit}  {each.why}  {each.incident}  {whom}")
+    if not found:
+        print("Nothing waits for a person's word.")
     return 0
 
 

@@ -76,14 +76,16 @@ class Hand:
         model: how it asks, over HTTP.
         line: the connection behind it.
         clock: of the drill.
-        sent: records asked about, those of a refused question among them.
+        answered: records that were answered.
+        refused: records of the question that was refused for good, 0 before there is one.
         shut: whether the door lets it ask no more.
     """
 
     model: Model
     line: Patient
     clock: Clock
-    sent: int = 0
+    answered: int = 0
+    refused: int = 0
     shut: bool = False
 
     def ask(self, x: Any) -> Array:
@@ -93,14 +95,15 @@ class Hand:
             Refused: the door is shut for this key.
             TargetFailed, InputError: the server failed, or cannot be asked this.
         """
-        self.sent += len(x)
         try:
-            return self.model.ask(x)  # type: ignore[attr-defined, no-any-return]
+            answer: Array = self.model.ask(x)  # type: ignore[attr-defined]
         except (TargetFailed, InputError, BadAnswer) as trouble:
             if self.line.last in SHUT:
-                self.shut = True
+                self.shut, self.refused = True, len(x)
                 raise Refused(str(trouble)) from None
             raise
+        self.answered, self.shut = self.answered + len(x), False
+        return answer
 
 
 @dataclass(frozen=True)
@@ -147,9 +150,14 @@ class Opens:
         return hand
 
     @property
-    def sent(self) -> int:
-        """Records that all hands asked about so far."""
-        return sum(hand.sent for hand in self.made)
+    def answered(self) -> int:
+        """Records that were answered, of all hands."""
+        return sum(hand.answered for hand in self.made)
+
+    @property
+    def last(self) -> int:
+        """Records that were answered, and those of the question that was refused for good."""
+        return self.answered + max((hand.refused for hand in self.made), default=0)
 
     def close(self) -> None:
         """Close all connections."""

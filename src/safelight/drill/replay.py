@@ -100,12 +100,14 @@ class Replay:
     watch: Callable[[], Watches] | None = None
 
     def unguarded(self, attack: Attack, told: Told, server: Server, seed: int, run: int, way: Disguise) -> Evidence:
-        """Attack the bare server; `extra` says how many records were sent."""
+        """Attack the bare server; `extra` says how many records were sent, all of them answered."""
         server.stage.app = server.app
         with self._attacker(server, self.policy, way, Clock(), seed, keyed=False) as (attacker, door):
             threat = self.session.threat_of(attack)
             answer, view = self._run(attack, told, server, attacker, threat, seed)
-            return told.evidence(answer, _origin(attack, threat, server, seed, view, run), {"sent": _number(door.sent)})
+            return told.evidence(
+                answer, _origin(attack, threat, server, seed, view, run), {"sent": _number(door.answered)}
+            )
 
     def guarded(self, attack: Attack, told: Told, server: Server, seed: int, run: int, way: Disguise) -> Evidence:
         """Attack behind the guard until the end, or until the guard lets it ask no more.
@@ -114,8 +116,9 @@ class Replay:
         many records as were answered: the attacker who knows when the guard will shut learns no less than any other.
 
         Returns:
-            Evidence whose `extra` holds: sent, answered (records of the attack), detected, contained (number of the
-            last record of the question at which it happened, or `NEVER`), and days of the drill's clock.
+            Evidence whose `extra` holds: sent (records answered), answered (those of the attack), detected and
+            contained (number of the last record of the question at which it happened, or `NEVER`; what was refused and
+            answered later counts once), and days of the drill's clock.
         """
         keys = [f"key-{seed}-{number}" for number in range(way.keys)]
         policy = rehearsed(self.policy, server.protocol, keys, way.cohorts)
@@ -127,10 +130,10 @@ class Replay:
                 try:
                     answer, view = self._run(attack, told, server, attacker, threat, seed)
                 except Refused:
-                    contained = door.sent
+                    contained = door.last
                 found = detected(guarded.store)
                 extra = {
-                    "sent": _number(door.sent),
+                    "sent": _number(door.answered),
                     "answered": _number(attacker.answered),
                     "detected": _number(NEVER if found is None else found),
                     "contained": _number(contained),

@@ -158,7 +158,7 @@ def moved(incident: Incident, to: Stage, by: str, note: str, at: float) -> Incid
     if not by.strip():
         raise InputError("A step of an incident needs the name of who takes it; give --by NAME.")
     if to not in NEXT[incident.stage]:
-        ways = " or ".join(stage.value for stage in NEXT[incident.stage]) or "nowhere: open a new one"
+        ways = " or ".join(stage.value for stage in NEXT[incident.stage]) or "nowhere; the next alarm opens another"
         raise InputError(f"{incident.name} is {incident.stage.value} and cannot become {to.value}; it goes to {ways}.")
     step = {"at": round(at, 3), "to": to.value, "by": by.strip(), "note": note.strip()}
     aware = at if to is Stage.TRIAGED and incident.aware is None else incident.aware

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from safelight.errors import StoreFailed
+from safelight.errors import SafelightError, StoreFailed
 from safelight.guard import problems
 from safelight.guard.chain import sealed
 from safelight.guard.challenge import HEADER, challenge, needed, proves
@@ -41,6 +43,7 @@ from safelight.guard.protocols import readers
 from safelight.guard.protocols.base import NotUnderstood, Question, Speaks, Stream, Streams, Written
 from safelight.guard.registry.following import VERSION, Following
 from safelight.guard.respond import Responder
+from safelight.guard.responses.plan import targets
 from safelight.guard.seen import Seen
 from safelight.guard.sight import Sight, Watches
 from safelight.guard.store import open_store
@@ -127,6 +130,7 @@ class GuardMiddleware:
         self.responder = Responder(self._now, self.store, self._say, clock, self.metrics.lost)
         self.sight = Sight(self._now, self.store, self._say, watcher)
         self.following: Following | None = None
+        self._rang: dict[str, float] = {}  # client -> when an alarm last pointed at it
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -279,10 +283,12 @@ class GuardMiddleware:
             for alarm in alarms:
                 self.metrics.alarm(alarm)
                 self.responder.respond(alarm)
-            held = bool(alarms) and self.store.state(call.client).stands(call.at) >= Step.QUARANTINE
+                self._rang.update(dict.fromkeys(targets(alarm), self.clock()))
+            late = call.at <= self._rang.get(call.client, -math.inf)  # was on its way then, and leaves no sooner
+            held = (bool(alarms) or late) and self.store.state(call.client).stands(call.at) >= Step.QUARANTINE
             return problems.QUARANTINED if held else None
         except Exception as error:  # a watch that breaks has seen nothing: the policy says what becomes of the answer
-            self._say(f"the watch failed ({type(error).__name__}: {error})")
+            self._say(f"the watch failed ({wordless(error)})")
             return problems.CLOSED if asked.policy.fail is Fail.CLOSED else None
 
     def _left(self, asked: Asked, outputs: Outputs, answer: Answer) -> Answer | Written | Problem:
@@ -297,8 +303,8 @@ class GuardMiddleware:
                 raise NotUnderstood("its question was not understood, or it has two headers where one is read")
             return asked.speaks.answer(asked.question, answer.body, headers, outputs.defence, outputs.names)
         except Exception as why:  # a reader that breaks has not read it
-            odd = "" if isinstance(why, NotUnderstood) else f"it broke its reader ({type(why).__name__}) "
-            self._say(f"an answer was not understood: {odd}{why}")
+            odd = str(why) if isinstance(why, NotUnderstood) else f"it broke its reader ({wordless(why)})"
+            self._say(f"an answer was not understood: {odd}")
             return answer if asked.policy.fail is Fail.OPEN else problems.UNANSWERABLE
 
     def _read(
@@ -312,7 +318,7 @@ class GuardMiddleware:
         except NotUnderstood as why:
             return Asked(policy, speaks, client, model, body, None, str(why))
         except Exception as error:  # a reader that breaks has not read it
-            self._say(f"a question broke its reader ({type(error).__name__}: {error})")
+            self._say(f"a question broke its reader ({wordless(error)})")
             return Asked(policy, speaks, client, model, body, None, "its reader broke")
         return Asked(policy, speaks, client, question.model or model, body, question)
 
@@ -333,6 +339,14 @@ class GuardMiddleware:
 def one_line(words: str) -> str:
     """Return words without what moves a cursor or begins a line: some come from a client or from a server."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in words)
+
+
+def wordless(error: Exception) -> str:
+    """Return what broke and where: the words of an error that nobody foresaw may hold what a client sent."""
+    if isinstance(error, SafelightError):
+        return f"{type(error).__name__}: {error}"
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
 
 
 def _became(said: Answer | Problem | None) -> str:

@@ -53,7 +53,12 @@ class Action:
         """As it is written in a file."""
         if isinstance(self.what, Deed):
             return f"{self.what.value}:{self.severity.value}" if self.what is Deed.INCIDENT else self.what.value
-        return self.what.name.lower() + ("" if self.minutes is None else f":{60 * self.minutes:.0f}s")
+        if self.minutes is None:
+            return self.what.name.lower()
+        seconds = round(60 * self.minutes)
+        sizes = {letter: round(60 * minutes) for letter, minutes in UNITS.items()}
+        unit = max((letter for letter in sizes if seconds % sizes[letter] == 0), key=sizes.__getitem__)
+        return f"{self.what.name.lower()}:{seconds // sizes[unit]}{unit}"
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ except ImportError as missing:
 HOP_BY_HOP = {b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer",
               b"upgrade", b"transfer-encoding", b"host", b"content-length"}  # fmt: skip
 """Headers that are about one connection (RFC 9110, section 7.6.1), or that the client library writes."""
+WRITTEN_HERE = HOP_BY_HOP | {b"date"}
+"""Headers of an answer that do not go on: the guard's own server writes a date, and two would be one too many."""
 
 
 class Upstream:
@@ -87,7 +89,8 @@ class Upstream:
                 timeout=self._patience(scope),
             )
             async with asked as response:
-                kept = [(name.lower(), value) for name, value in response.raw_headers if name.lower() not in HOP_BY_HOP]
+                raw = [(name.lower(), value) for name, value in response.raw_headers]
+                kept = [(name, value) for name, value in raw if name not in WRITTEN_HERE]
                 status = response.status
                 if scope.get(ASKED) and status == 200 and response.content_type == "text/event-stream":
                     await _pass(response, kept, send)
@@ -209,6 +212,8 @@ def serve(app: App, host: str, port: int, tls: Tls | None = None) -> None:
         ) from None
     try:
         listening = config.bind_socket()
-    except SystemExit:
-        raise InputError(f"Nothing can listen at {host}, port {port}; name a free one with --port.") from None
+    except (SystemExit, OverflowError):  # taken, of another machine, or no port at all
+        raise InputError(
+            f"Nothing can listen at {host}, port {port}; name a free one with --port, or another address with --host."
+        ) from None
     uvicorn.Server(config).run(sockets=[listening])

@@ -82,7 +82,10 @@ def recorded(path: Path) -> Iterator[Seen]:
                 block = _block(file)
                 if block is None:
                     if first:
-                        raise InputError(f"{path} holds no recorded traffic; let the guard record some first.")
+                        raise InputError(
+                            f"{path} holds no recorded traffic; let the guard record some: record in [signals] names "
+                            "the file."
+                        )
                     return
                 first = False
                 yield from _calls(path, *block)

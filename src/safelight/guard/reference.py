@@ -15,6 +15,8 @@ from safelight.guard.window import PLAIN, Facts
 MOST_FIELDS = 64
 MOST_CLASSES = 64
 MOST_SURPRISE = 8.0
+HUGE = np.float32(3e38)
+"""About the largest number of single precision."""
 TABLES = 4
 """Hashes of one sketch: a near record shares one of them, if not the next."""
 
@@ -106,11 +108,12 @@ class Reference:
             blank = np.zeros((n, self.fields), np.uint16)
             digest = np.arange(n, dtype=np.uint64) + np.uint64(int(seen.at * 1e3) << 20)
             return Facts(np.zeros((n, self.width)), scores, numbers, blank, label, digest, seen.at, seen.texts)
-        x, bits = self.numbers(seen.x)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is beyond single precision is dealt with below
+            x, bits = self.numbers(seen.x)
+            z, features = self.sketch(x)
+            numbers[:, 0], numbers[:, 1] = self.surprise(features)
         digest = (bits * self._factors).sum(axis=1, dtype=np.uint64)  # type: ignore[attr-defined]
         fields = ((bits * self._field_factors) >> np.uint64(48)).astype(np.uint16) if self.fields else bits[:, :0]  # type: ignore[attr-defined]
-        z, features = self.sketch(x)
-        numbers[:, 0], numbers[:, 1] = self.surprise(features)
         if self.training.shape[1]:
             numbers[:, 3] = self.hits(z)
         return Facts(z, scores, numbers, fields, label, digest, seen.at, seen.texts)
@@ -128,15 +131,15 @@ class Reference:
             for column in range(x.shape[1]):
                 known = self.words.get(column)
                 for row, value in enumerate(x[:, column]):
-                    word = isinstance(value, str) or known is not None
+                    word = known is not None or not isinstance(value, (int, float, np.number, type(None)))
                     number = word_hash(self.secret, value) if word else _bits(value)
                     bits[row, column] = number
                     if known is not None:
                         plain[row, column] = known.get(number, known[0])
                     else:
                         plain[row, column] = np.nan if word else value
-        if not np.isfinite(plain.sum()):
-            plain = np.where(np.isfinite(plain), plain, self._mean32)  # type: ignore[attr-defined]
+        if not np.isfinite(plain.sum()):  # what is missing says nothing; what is infinite is as far as can be
+            plain = np.clip(np.where(np.isnan(plain), self._mean32, plain), -HUGE, HUGE)  # type: ignore[attr-defined]
         return plain, bits
 
     def sketch(self, x: Array) -> tuple[Array, Array]:
@@ -159,7 +162,10 @@ class Reference:
         features[:, -2] = _energy(x) / x.shape[1] - (x @ self._ones) ** 2  # type: ignore[attr-defined]
         apart = self._centre_norms - 2 * (z @ self._centres32)  # type: ignore[attr-defined]
         features[:, -1] = apart.min(axis=1) + _energy(z)
-        return z, np.log(np.maximum(features, 1e-9))
+        features = np.log(np.maximum(features, 1e-9))
+        if not np.isfinite(features.sum()):  # squares beyond single precision: as far as can be, and never NaN
+            z, features = np.nan_to_num(z, nan=250.0), np.nan_to_num(features, nan=np.inf)
+        return z, features
 
     def far(self, features: Array) -> Array:
         """Return (n,) how far records lie from normal: the log of squared distance in the sketch, plus that off it."""

@@ -39,9 +39,12 @@ class Scale:
     rate: float
 
     def read(self, scores: Array, evidence: float) -> tuple[Array, float]:
-        """Return standardised readings (s + 1,) and the evidence after one more reading of scores (s,)."""
+        """Return standardised readings (s + 1,) and the evidence after one more reading of scores (s,).
+
+        A score that is NaN says nothing, and hides no other.
+        """
         standard = np.empty(len(self.middle))
-        standard[:-1] = (scores - self.middle[:-1]) / self.spread[:-1]
+        standard[:-1] = np.nan_to_num((scores - self.middle[:-1]) / self.spread[:-1], posinf=1e6, neginf=-1e6)
         evidence = max(0.0, evidence + float(standard[:-1].max()) - self.drift)
         standard[-1] = (evidence - self.middle[-1]) / self.spread[-1]
         return standard, evidence

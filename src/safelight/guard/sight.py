@@ -55,7 +55,6 @@ class Sight:
     _made_of: GuardPolicy | None = field(default=None, init=False, repr=False)
     _written: dict[str, float] = field(default_factory=dict, init=False, repr=False)
     _released: dict[str, float] = field(default_factory=dict, init=False, repr=False)
-    _begun: float | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Read what the policy names; raises InputError where it cannot be used."""
@@ -77,7 +76,7 @@ class Sight:
                 self._made_of = policy
                 self.say(f"what looked at calls before looks on: {error}")
         if self._recorder is not None:
-            self._recorder.keep(seen)
+            self._recorded(lambda recorder: recorder.keep(seen))
         if self._drift is not None:
             found = self._drift.see(seen)
             if found is not None:
@@ -85,17 +84,24 @@ class Sight:
                 self._tried(lambda: drifted(self.store, found, version))
         if self.watcher is None:
             return ()
-        self._begun = seen.at if self._begun is None else self._begun
+        oldest = self.watcher.oldest(seen.client) if isinstance(self.watcher, Watcher) else seen.at
         alarms = self.watcher.see(seen)
-        if alarms and self._forgiven(seen.client):
+        if alarms and self._forgiven(seen.client, oldest):
             return [alarm for alarm in alarms if alarm.client != seen.client]
         self._note(seen, rings=bool(alarms))
         return alarms
 
     def close(self) -> None:
         """Write what waits to be recorded."""
-        if self._recorder is not None:
-            self._recorder.flush()
+        self._recorded(Recorder.flush)
+
+    def _recorded(self, write: Callable[[Recorder], None]) -> None:
+        """Record; a disk that is full makes a gap in the recording, and neither blinds the watch nor ends anything."""
+        try:
+            if self._recorder is not None:
+                write(self._recorder)
+        except InputError as error:
+            self.say(f"some calls were not recorded: {error}")
 
     def _follow(self, policy: GuardPolicy) -> None:
         before, self_made = self._made_of, not self._given
@@ -121,14 +127,16 @@ class Sight:
             watcher.guard_secrets(read_canaries(policy.folder / policy.signals.canaries, self.store.key))
         return watcher
 
-    def _forgiven(self, client: str) -> bool:
+    def _forgiven(self, client: str, oldest: float) -> bool:
         """Whether an operator released a client since it last rang: what it did before that is forgotten.
 
-        A quarantine that ends by itself forgives nothing.
+        A quarantine that ends by itself forgives nothing, and neither does a release what was done after it.
         """
-        state, begun = self.store.state(client), self._begun or 0.0
+        if not isinstance(self.watcher, Watcher):
+            return False
+        state = self.store.state(client)
         released = state.until if state.step is Step.NONE else 0.0
-        if not isinstance(self.watcher, Watcher) or released <= self._released.get(client, begun):
+        if released <= self._released.get(client, 0.0) or oldest >= released:
             return False
         self._released[client] = released
         self.watcher.forgive(client)

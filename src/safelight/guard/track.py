@@ -34,13 +34,17 @@ class Track:
 
     Attributes:
         window: of its last records.
+        held: bytes that it was last counted with.
         evidence: that has added up; see `safelight.guard.scale.Scale`.
         standard: (s + 1,) what each signal said last, in the scale's units; last, the evidence.
         rang: records that it had sent when it last rang, or -1.
         who: of each record of a cohort's window, whose it is; newest last.
     """
 
+    __slots__ = ("_day", "_fresh", "_step", "evidence", "held", "rang", "standard", "who", "window")
+
     def __init__(self, reference: Reference, size: int = SIZE) -> None:
+        self.held = 0
         self.window = Window(reference.width, reference.width_classes, reference.fields, size)
         self.evidence, self.rang = 0.0, -1
         self.standard: Array | None = None
@@ -55,8 +59,8 @@ class Track:
         self.window.seen, self.window.today = seen, today
 
     def new_day(self, at: float) -> None:
-        """Let half of the evidence go with each day that has passed (UTC)."""
-        day = int(at // DAY)
+        """Let half of the evidence go with each day that has passed (UTC); a call of an earlier day turns none back."""
+        day = int(at // DAY) if self._day is None else max(int(at // DAY), self._day)
         if self._day is not None and day > self._day:
             self.evidence *= 0.5 ** (day - self._day)
             if not len(self.window):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +27,20 @@ from safelight.guard.window import SIZE, Facts
 
 AGAIN = 32
 """Records that a client sends after an alarm before it rings again."""
+COHORTS = 2000
+"""Cohorts whose windows are held: an identity provider may name many."""
 SAVED = 600.0
 """Seconds between two writings of one client's evidence."""
 KIND = "watch"
+OBJECTS = 2048
+"""Bytes of a client beside those of its arrays and texts."""
+SPARED = 64
+"""Clients that asked longest ago, of which the least suspicious loses its window."""
+REMEMBERED = 4
+"""Clients without windows that are remembered, as a multiple of those with."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Past:
     """What is left of a client whose window was dropped, so that it is not forgotten.
 
@@ -71,11 +80,18 @@ class Watcher:
         calibrations: of each model, by name; calls for other models are not watched.
         store: where evidence outlives a restart; None keeps it in memory alone.
         most: clients whose windows are held; of the others only `Past` is kept.
+        most_bytes: that windows of clients may take together; where they are long, fewer than `most` are held.
+
+    Who loses its window is the least suspicious of the 64 clients that asked longest ago, so that new clients do not
+    drive out one that was seen at something. Of four times as many clients as have windows `Past` is kept, then half of
+    them are dropped, those with the least evidence first; what a store holds of them comes back with the next start.
     """
 
     calibrations: Mapping[str, Calibration]
     store: Store | None = None
-    most: int = 50_000
+    most: int = 100_000
+    most_bytes: int = 1_900_000_000
+    _held: int = field(default=0, init=False, repr=False)
     _models: dict[str, _Model] = field(init=False, repr=False)
     _clients: OrderedDict[tuple[str, str], Track] = field(default_factory=OrderedDict, init=False, repr=False)
     _cohorts: dict[tuple[str, str], Track] = field(default_factory=dict, init=False, repr=False)
@@ -83,7 +99,7 @@ class Watcher:
     _saved: dict[tuple[str, str], float] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
-    def of(cls, path: Path, store: Store | None = None, most: int = 50_000) -> Watcher:
+    def of(cls, path: Path, store: Store | None = None, most: int = 100_000) -> Watcher:
         """Return the watch of a calibration's file; raises InputError where it cannot be used."""
         return cls(load(path), store, most)
 
@@ -115,6 +131,7 @@ class Watcher:
         if rung is not None:
             alarms.append(_alarm(seen, model.clients.scale, rung, before + rung.records, client=seen.client))
         self._save(seen, track, model.clients.scale)
+        self._weigh(track)
         if model.cohorts is not None:
             alarms += self._cohort(model, model.cohorts, seen, facts)
         return tuple(alarms)
@@ -149,14 +166,22 @@ class Watcher:
     def forgive(self, client: str) -> None:
         """Forget what a client did: the operator has looked at it and let it go on."""
         for key in [key for key in self._clients if key[1] == client]:
-            del self._clients[key]
+            self._held -= self._clients.pop(key).held
         for key in [key for key in self._past if key[1] == client]:
             self._past[key] = replace(self._past[key], evidence=0.0)
             self._write(key, self._past[key])
 
+    def oldest(self, client: str) -> float:
+        """Return the time of the oldest call that still counts for a client, or infinity."""
+        keys = [(model, client) for model in self._models]
+        windows = [self._clients[key].window for key in keys if key in self._clients]
+        past = [self._past[key].at for key in keys if key in self._past and self._past[key].evidence]
+        return min([*(float(window.at[0]) for window in windows if len(window)), *past], default=np.inf)
+
     def nbytes(self) -> int:
-        """Return the bytes of all windows."""
-        return sum(track.window.nbytes for track in [*self._clients.values(), *self._cohorts.values()])
+        """Return the bytes of all windows, and about those of the objects around them."""
+        tracks = [*self._clients.values(), *self._cohorts.values()]
+        return sum(track.window.nbytes + OBJECTS for track in tracks)
 
     def _track(self, model: _Model, seen: Seen) -> Track:
         key = seen.model, seen.client
@@ -166,18 +191,39 @@ class Watcher:
             past = self._past.get(key)
             if past is not None:
                 track.recall(past.evidence, past.seen, past.today, past.at)
-            if len(self._clients) > self.most:
-                old, gone = self._clients.popitem(last=False)
-                self._past[old] = _past(gone)
+            while len(self._clients) > self.most:
+                self._drop()
         else:
             self._clients.move_to_end(key)
         return track
 
+    def _weigh(self, track: Track) -> None:
+        """Count a client's bytes anew, and drop windows where there are too many."""
+        size = track.window.nbytes + OBJECTS
+        self._held += size - track.held
+        track.held = size
+        while self._held > self.most_bytes and len(self._clients) > 1:
+            self._drop()
+
+    def _drop(self) -> None:
+        """Drop a window, of another client than the one that asks, and keep what counts of it."""
+        old = list(islice(self._clients.items(), min(SPARED, len(self._clients) - 1)))
+        key, gone = min(old, key=lambda item: _suspicion(item[1]))  # the first of those that are alike
+        del self._clients[key]
+        self._held -= gone.held
+        self._past[key] = _past(gone)
+        if len(self._past) > REMEMBERED * self.most:
+            known = sorted(self._past, key=lambda one: (self._past[one].evidence, self._past[one].at))
+            for one in known[: len(known) // 2]:
+                del self._past[one]
+                self._saved.pop(one, None)
+
     def _cohort(self, model: _Model, sort: _Sort, seen: Seen, facts: Facts) -> list[Alarm]:
         key = seen.model, seen.cohort
-        track = self._cohorts.get(key)
-        if track is None:
-            track = self._cohorts[key] = Track(model.reference, sort.size)
+        track = self._cohorts.pop(key, None) or Track(model.reference, sort.size)
+        self._cohorts[key] = track  # the last that asked stands last
+        if len(self._cohorts) > COHORTS:
+            del self._cohorts[next(iter(self._cohorts))]
         track.who = [*track.who, *[seen.client] * len(facts)][-sort.size :] if len(facts) > 1 else track.who
         if len(facts) == 1:
             track.who.append(seen.client)
@@ -203,7 +249,7 @@ class Watcher:
     def _write(self, key: tuple[str, str], past: Past) -> None:
         if self.store is None:
             return
-        name, facts = "/".join(key), {"model": key[0], "client": key[1], **vars(past)}
+        name, facts = "/".join(key), {"model": key[0], "client": key[1], **asdict(past)}
         with suppress(StoreFailed, Changed):  # the next one does
             held = self.store.read(KIND, name)
             self.store.write(KIND, name, facts, held.version if held else 0, what="evidence", at=past.at)
@@ -237,6 +283,10 @@ def _alarm(
     seen: Seen, scale: Scale, rung: _Rung, records: int, client: str = "", suspects: tuple[str, ...] = ()
 ) -> Alarm:
     return Alarm(client, seen.cohort, seen.model, seen.at, rung.name, rung.score, scale.threshold, records, suspects)
+
+
+def _suspicion(track: Track) -> float:
+    return 0.0 if track.standard is None else max(0.0, float(track.standard.max()))
 
 
 def _past(track: Track) -> Past:

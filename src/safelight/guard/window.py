@@ -73,6 +73,9 @@ class Window:
         d: fields that are kept.
     """
 
+    __slots__ = ("_at", "_fields", "_floats", "_k", "_p", "_ready", "_start", "_stop", "_whole", "minute", "seen",
+                 "size", "texts", "today")  # fmt: skip
+
     def __init__(self, p: int, k: int, d: int, size: int = SIZE) -> None:
         self.size, self.seen, self.today, self.minute = size, 0, 0, 0.0
         self._p, self._k, self._start, self._stop = p, k, 0, 0
@@ -80,6 +83,8 @@ class Window:
         self._fields = np.empty((0, d), np.uint16)
         self._whole = np.empty((0, 3), np.uint64)  # digest, partners, label and repeat
         self._at = np.empty(0)
+        # Of a cohort, whose window is long and compared with at each call, the sketches in single precision as well.
+        self._ready = np.empty((0, p), np.float32) if size > SIZE else None
         self.texts: list[tuple[str, str]] = []
 
     def __len__(self) -> int:
@@ -169,7 +174,8 @@ class Window:
     def nbytes(self) -> int:
         """Bytes of its arrays and texts."""
         kept = sum(_bytes(pair) for pair in self.texts)
-        return self._floats.nbytes + self._fields.nbytes + self._whole.nbytes + self._at.nbytes + kept
+        ready = 0 if self._ready is None else self._ready.nbytes
+        return self._floats.nbytes + self._fields.nbytes + self._whole.nbytes + self._at.nbytes + ready + kept
 
     def only(self, rows: Array) -> Window:
         """Return a window of some of its records; rows (n,) bool."""
@@ -177,7 +183,7 @@ class Window:
         for name in ("_floats", "_fields", "_whole", "_at"):
             setattr(part, name, getattr(self, name)[self._start : self._stop][rows])
         part._stop, part.seen, part.today, part.minute = int(rows.sum()), self.seen, self.today, self.minute
-        part.texts = self.texts
+        part.texts, part._ready = self.texts, None
         return part
 
     def append(self, facts: Facts, nearness: Array) -> None:
@@ -190,12 +196,16 @@ class Window:
         n = len(facts)
         self._room(n)
         start, stop = self._start, self._stop
-        self._count(facts.at, n)
+        # A slow answer may come after those to later calls: time is not turned back for it.
+        at = max(facts.at, float(self._at[stop - 1])) if stop > start else facts.at
+        self._count(at, n)
         rows = slice(stop, stop + n)
         p, k = self._p, self._k
         self._floats[rows, :p], self._floats[rows, p : p + k] = facts.z, facts.scores
         self._floats[rows, p + k :] = facts.numbers
-        self._fields[rows], self._at[rows] = facts.fields, facts.at
+        self._fields[rows], self._at[rows] = facts.fields, at
+        if self._ready is not None:
+            self._ready[rows] = self._floats[rows, :p]
         whole = self._whole
         whole[rows, 0], whole[rows, 1], whole[rows, 2] = facts.digest, 0, facts.label
         for row in range(stop, stop + n):
@@ -215,8 +225,12 @@ class Window:
         """Find the nearest record before this one, and those that differ in one field."""
         p = self._p
         if p:
-            apart = self._floats[start:row, :p].astype(np.float32)
-            apart -= self._floats[row, :p]
+            z = (
+                self._floats[start : row + 1, :p].astype(np.float32)
+                if self._ready is None
+                else self._ready[start : row + 1]
+            )
+            apart = z[:-1] - z[-1]
             nearest = math.sqrt(np.einsum("ij,ij->i", apart, apart).min())
             steps = (-math.log(max(nearest, 1e-6)) - nearness[0]) / (nearness[1] - nearness[0])
             self._floats[row, p + self._k + 2] = min(max(0.693147 + 1.609438 * steps, 0.0), 8.0)
@@ -250,7 +264,7 @@ class Window:
         keep = min(len(self), self.size)
         wanted = min(most, max(8, 2 * space, keep + n))
         new = max(wanted, space)
-        for name in ("_floats", "_fields", "_whole", "_at"):
+        for name in ("_floats", "_fields", "_whole", "_at", *(() if self._ready is None else ("_ready",))):
             old = getattr(self, name)
             fresh = old if new == space else np.empty((new, *old.shape[1:]), old.dtype)
             fresh[:keep] = old[stop - keep : stop].copy() if fresh is old else old[stop - keep : stop]

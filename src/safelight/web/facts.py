@@ -44,8 +44,8 @@ class Risk:
 
     @property
     def share(self) -> float:
-        """How much of the way to an alarm it has gone, in [0, 1]."""
-        return min(1.0, max(0.0, self.score / self.threshold)) if self.threshold > 0 else 0.0
+        """How much of the way to an alarm it has gone (>= 0); 1 and more rings."""
+        return max(0.0, self.score / self.threshold) if self.threshold > 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Line:
 
 
 def clients(store: Store, policy: GuardPolicy, now: float) -> list[Client]:
-    """Return every client that is named in the policy or ever asked; the riskiest first."""
+    """Return every client that is named in the policy or ever asked; those held first, then the riskiest."""
     states = store.clients()
     cohorts = {key.id: key.cohort for key in policy.clients.values()}
     risks = {document.name: risk_of(document) for document in store.documents(RISK)}
@@ -106,7 +106,9 @@ def clients(store: Store, policy: GuardPolicy, now: float) -> list[Client]:
         _client(name, cohorts.get(name, ""), states.get(name, ClientState()), policy, risks.get(name), now)
         for name in names
     ]
-    return sorted(found, key=lambda each: (-(each.risk.share if each.risk else 0.0), -each.today, each.name))
+    return sorted(
+        found, key=lambda each: (not each.held, -(each.risk.share if each.risk else 0.0), -each.today, each.name)
+    )
 
 
 def lines(store: Store, count: int, client: str | None = None) -> list[Line]:

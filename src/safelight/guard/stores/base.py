@@ -14,6 +14,7 @@ from safelight.errors import Changed, StoreFailed
 from safelight.guard.chain import Head, Row, digest, text_of, verify
 from safelight.guard.judge import Account, Call, ClientState, Decision, Step, Verdict, accounts_of, judge
 from safelight.guard.policy import GuardPolicy
+from safelight.guard.stores.written import Written, seal
 
 End = tuple[int, bytes]
 """The last row of a log: its number (0 where there is none) and its digest."""
@@ -231,7 +232,7 @@ class Store(ABC):
                 )
             self._put(kind, name, version + 1, text_of(facts))
             about = {"what": what, "at": round(at, 3), "kind": kind, "name": name, "version": version + 1}
-            self._append(about | logged)
+            self._append(about | logged | {"seal": seal(self.key, kind, name, version + 1, facts)})
         return Document(kind, name, version + 1, facts)
 
     def state(self, client: str) -> ClientState:
@@ -266,10 +267,23 @@ class Store(ABC):
     def verify(
         self, noted: Head | Iterable[Head] | None = None, look: Callable[[int, bytes, str], None] | None = None
     ) -> tuple[Head, str]:
-        """Walk the log, beside calls that go on; see `safelight.guard.chain.verify`. Raises StoreFailed."""
-        marks = (noted,) if isinstance(noted, Head) else noted or ()
-        with self._log() as rows:
-            return verify(self.key, rows, marks, look)
+        """Walk the log, beside calls that go on, and lay the documents beside it; see `safelight.guard.chain.verify`.
+
+        Raises StoreFailed.
+        """
+        marks, written = (noted,) if isinstance(noted, Head) else noted or (), Written(self.key)
+
+        def seen(number: int, found: bytes, text: str) -> None:
+            written.look(text)
+            if look is not None:
+                look(number, found, text)
+
+        with self._log() as walked:
+            head, trouble = verify(self.key, walked, marks, seen)
+        for kind in () if trouble else sorted({kind for kind, _ in written.last}):
+            there = {each.name: (each.version, each.facts) for each in self.documents(kind)}
+            trouble = trouble or written.trouble(kind, there, self.head().rows > head.rows)
+        return head, trouble
 
     # Below are the parts of the above -------------------------------------------------------------------------------
 
