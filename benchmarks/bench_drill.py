@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import tempfile
 import time
@@ -154,6 +155,15 @@ def words(measured: dict[str, Any] | None) -> str:
     return f"{value:.2f} ({low:.2f} to {high:.2f})"
 
 
+def finite(value: Any) -> Any:
+    """Return plain values with null for a mu beyond all measure, where every guess was right."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and math.isinf(value) else value
+
+
 def line(row: dict[str, Any]) -> str:
     """Return one row of the table in words."""
     half = f"{row['contained_by_half']} of {row['runs']}"
@@ -231,7 +241,7 @@ def report(
         "adaptive": hidden, "benign": {name: {**each.as_json(), "kinds": each.kinds} for name, each in benign.items()},
         "false_alarms": whole.as_json(),
     }  # fmt: skip
-    (HERE / "drill.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+    (HERE / "drill.json").write_text(json.dumps(finite(facts), indent=1, allow_nan=False) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

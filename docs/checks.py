@@ -21,7 +21,8 @@ from safelight.cli import COMMANDS, home
 from safelight.cli.config import TABLES, AcceptedEntry, parse_config
 from safelight.errors import InputError, did_you_mean
 from safelight.guard.playbooks import parse_playbooks
-from safelight.guard.policy import PARTS, Key, parse_policy
+from safelight.guard.identity.trust import PARTS
+from safelight.guard.policy import Key, parse_policy
 from safelight.guard.policy import TABLES as GUARD_TABLES
 from safelight.report.document import schema
 from safelight.report.vocabulary import term

@@ -107,7 +107,7 @@ def fields(part: pd.DataFrame) -> pd.DataFrame:
 
 
 def lay_out(folder: Path, people: Patients) -> dict[str, float]:
-    """Train both versions, write them and the settings of their audits; return each one's accuracy on later patients."""
+    """Write both versions, trained, and the settings of their audits; return how often each is right later on."""
     people.trained.to_csv(folder / "trained.csv", index=False)
     people.kept_back.to_csv(folder / "kept-back.csv", index=False)
     accuracy = {}

@@ -26,7 +26,9 @@ def ask(url: str, key: str | None, some: pd.DataFrame) -> httpx.Response:
     """Ask about some patients, as every practice does."""
     split = {"columns": list(some.columns), "data": some.to_numpy().tolist()}
     headers = {} if key is None else {"authorization": f"Bearer {key}"}
-    return httpx.post(f"{url}/invocations", json={"dataframe_split": split}, headers=headers, trust_env=False)
+    return httpx.post(
+        f"{url}/invocations", json={"dataframe_split": split}, headers=headers, trust_env=False, timeout=30.0
+    )
 
 
 def a_day(url: str, keys: Mapping[str, str], people: pd.DataFrame, seed: int) -> dict[int, int]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-PATIENCE = 60.0  # seconds that a server may take to answer
+PATIENCE = 120.0  # seconds that a server may take to answer
 QUIET = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "MLFLOW_DISABLE_TELEMETRY": "true", "COLUMNS": "100"}
 
 
@@ -47,7 +47,7 @@ class Desk:
         print(f"   $ safelight {shlex.join(words)}", flush=True)
         argv = [sys.executable, "-m", "safelight", *words]
         environment = {**os.environ, **QUIET}
-        done = subprocess.run(argv, cwd=self.folder, capture_output=True, text=True, env=environment, timeout=170)
+        done = subprocess.run(argv, cwd=self.folder, capture_output=True, text=True, env=environment, timeout=600)
         said = (done.stdout or done.stderr).rstrip().splitlines()
         most = self.shown if shown is None else shown
         for line in said[:most]:

@@ -2,8 +2,8 @@
 
 Run: python examples/clinic/story.py [FOLDER] [--pictures DIR]
 
-It takes Safelight with all extras, and the environment of the model servers (`make servers`; SERVERS_PYTHON names another
-one). It ends with 1 where a step did not do what it says.
+It takes Safelight with all extras, and the environment of the model servers, which `make servers` makes (SERVERS_PYTHON
+names another one). It ends with 1 where a step did not do what it says.
 """
 
 from __future__ import annotations
@@ -138,7 +138,8 @@ def handled(
     taken("contained", "the key was changed")
 
     say("7. Back to the version that leaks less")
-    other = next(key for client, key in keys.items() if not states(desk).get(client))
+    known = states(desk)
+    other = next(keys[client] for client in keys if not known.get(client))
     before = door.ask(url, other, some).json()["predictions"]
     desk.safelight("guard", "rollback", "--why", "version 2 gives away who was trained on")
     time.sleep(OBEYS)
@@ -147,12 +148,12 @@ def handled(
     near = max(abs(one - other) for row, raw in zip(after, own) for one, other in zip(row, raw))
     check(near <= 0.0051 and after != before, "The door answers as version 1 does, to two decimals.")
     camera.take("guard-models", "/models")
-    camera.take("guard-incident", "/incidents/I0001")
     taken("eradicated", "version 1 serves again")
     desk.safelight("guard", "release", THIEF)
     check(door.ask(url, keys[THIEF], some).status_code == 200, f"{THIEF} asks with its new key, and is answered.")
     taken("recovered", "the practice asks again")
     taken("closed", "told the practice and the data protection officer")
+    camera.take("guard-incident", "/incidents/I0001", 760)
 
 
 def checked(desk: Desk) -> None:
@@ -164,7 +165,7 @@ def checked(desk: Desk) -> None:
     for name in ("guard.toml", "guard.db", "guard.key"):
         shutil.copy(desk.folder / name, copy.folder)
     with sqlite3.connect(copy.folder / "guard.db") as forged:
-        row, text = forged.execute("SELECT number, text FROM log WHERE text LIKE '%\"force%' LIMIT 1").fetchone()
+        row, text = forged.execute("SELECT number, text FROM log WHERE text LIKE '%says the vendor%'").fetchone()
         forged.execute("UPDATE log SET text = ? WHERE number = ?", (text.replace("vendor", "audit"), row))
     copy.safelight("guard", "verify", ends=1)
     check(True, "Where somebody rewrites who forced version 2, in a copy, it shows.")

@@ -32,7 +32,7 @@ RECIPE = SklearnRecipe(LogisticRegression(max_iter=300), Images((1, 8, 8)))
 def watching(tmp_path_factory) -> GuardPolicy:
     folder: Path = tmp_path_factory.mktemp("guard")
     model = RECIPE.fit(SPLITS.members, 0).model
-    seen = visits(Regulars(clients=120), SPLITS.public, model, np.random.default_rng(1))
+    seen = visits(Regulars(clients=80), SPLITS.public, model, np.random.default_rng(1))
     calls = [Seen(one.client, one.cohort, "digits", one.at, one.x, one.answers) for one in seen]
     save(folder / "calibration.npz", calibrate(calls, 1.0, as_seen(SPLITS.members.x), secret=b"0" * 32))
     return GuardPolicy(

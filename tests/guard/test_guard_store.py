@@ -318,3 +318,26 @@ def test_a_file_of_a_newer_version_is_refused(store):
         database.execute("PRAGMA user_version = 9")
     with pytest.raises(InputError, match=r"was written by a newer Safelight \(tables 9, not 2\); install that one"):
         Store.open(store.path)
+
+
+@pytest.mark.parametrize(
+    ("change", "trouble"),
+    [
+        ("UPDATE documents SET text = '{\"clients\": []}'", "the approval 'A0001' is not what was written"),
+        (
+            "UPDATE documents SET text = '{\"clients\": []}', version = 9",
+            "the approval 'A0001' is not what was written",
+        ),
+        ("UPDATE documents SET version = 1", "the approval 'A0001' is not what was written"),
+        ("DELETE FROM documents", "the approval 'A0001' is gone"),
+    ],
+)
+def test_a_document_that_was_changed_beside_the_log_shows(store, change, trouble):
+    for version in range(2):
+        store.write("approval", "A0001", {"clients": ("a",), "at": float(version)}, version, what="asked", at=START)
+    store.write("incident", "I0001", {"score": float("nan")}, 0, what="incident opened", at=START, by='"seal":"')
+    assert store.verify()[1] == ""
+    store.close()
+    with sqlite3.connect(store.path) as database:
+        database.execute(f"{change} WHERE kind = 'approval'")
+    assert store.verify()[1] == trouble

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import hashlib
 import json
+import time
 from pathlib import Path
 
 import httpx
@@ -211,8 +212,10 @@ def test_quarantine_is_403_and_release_ends_it(guarded):
 def test_a_changed_policy_holds_at_once_and_a_broken_one_does_not(guarded):
     guard = guarded()
     guard.policy.write_text(HEAD + WARD + "[outputs]\nlabel_only = true\n")
+    time.sleep(0.21)  # a running guard looks at its file five times a second
     assert set(np.array(guard.predict().json()["predictions"]).reshape(-1)) == {0.0, 1.0}
     guard.policy.write_text(HEAD + WARD + "[outputs]\nlabel_only = false\ntopk = 3\n")
+    time.sleep(0.21)
     assert set(np.array(guard.predict().json()["predictions"]).reshape(-1)) == {0.0, 1.0}
     assert "was read again" in guard.said[0]
     assert "the old policy stays in force" in guard.said[1]

@@ -5,9 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from safelight.guard.policy import read_policy
 from safelight.guard.registry.audits import Audit, Claim, compare, read_audit
 from safelight.guard.registry.embedded import Embedded
 from safelight.guard.registry.following import Following
+from safelight.guard.registry.mlflow import MlflowRegistry
 from safelight.guard.registry.moves import Stands, promote, roll_back, shelf
 from safelight.guard.registry.pointing import KEPT, Move
 from safelight.guard.store import Store
@@ -346,3 +349,26 @@ def test_a_policy_with_wrong_versions_is_one_sentence(tmp_path, text, said):
     with pytest.raises(InputError) as caught:
         read_policy(path)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("said", [b"{}", b"[]", b"<html>", b'{"model_version": "2"}', b'{"model_version": {}}'])
+def test_what_is_no_registry_is_said_and_does_not_end_the_following(tmp_path, said):
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *words):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Other)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    store = Store.open(tmp_path / "guard.db")
+    try:
+        with pytest.raises(StoreFailed, match="is no MLflow that names a version"):
+            MlflowRegistry(f"http://127.0.0.1:{server.server_port}", store).look(NAME)
+    finally:
+        store.close()
+        server.shutdown()
+        server.server_close()

@@ -210,8 +210,15 @@ def test_a_refusal_holds_until_the_case_is_forgotten(desk):
 def test_one_client_after_another_adds_up_to_many(desk):
     one = desk("approval_above = 0.1\n")
     asked(one.store, *(f"c{number}" for number in range(20)))
-    steps = [one.ring(client=f"c{number}") for number in range(4)]
-    assert steps == [Step.QUARANTINE, Step.QUARANTINE, Step.NONE, Step.NONE]
+    steps = [one.ring(client=f"c{number}") for number in range(5)]
+    assert steps == [*[Step.QUARANTINE] * 3, Step.NONE, Step.NONE]
+
+
+def test_where_clients_are_few_a_second_and_a_third_key_are_still_stopped(desk):
+    one = desk("approval_above = 0.05
+")
+    asked(one.store, *(f"c{number}" for number in range(5)))
+    assert [one.ring(client=f"c{number}") for number in range(3)] == [Step.QUARANTINE] * 3
 
 
 def test_freeze_audit_and_rollback(desk):

@@ -219,3 +219,39 @@ def test_drift_is_logged_and_makes_an_audit_due(tmp_path):
     assert any(json.loads(row.text)["what"] == "drift" for row in guarded.guard.store.tail(100))
     assert guarded.ask(0, [X[:1]]) == [200]  # nobody is suspected
     guarded.guard.close()
+
+
+def test_a_table_of_one_record_asked_all_the_time_breaks_nothing(tmp_path):
+    """Monitors ask the same again and again."""
+    from safelight.guard.calibrate import calibrate
+    from safelight.guard.seen import Seen
+    from safelight.guard.watcher import Watcher
+
+    rng = np.random.default_rng(3)
+    people = rng.integers(0, 5, size=(400, 6)).astype(float)
+    answers = np.tile([0.3, 0.7], (400, 1))
+    calls = [
+        Seen(f"c{n % 20}", "", "m", 1e9 + n, people[rows], answers[rows])
+        for n, rows in enumerate(rng.integers(0, 400, size=(200, 4)))
+    ]
+    watcher = Watcher(calibrate(calls, 100.0, seed=0))
+    for n in range(300):
+        watcher.see(Seen("monitor", "", "m", 2e9 + n, people[:1], answers[:1]))
+
+
+def test_one_big_question_does_not_keep_others_waiting(watched):
+    async def both() -> list[str]:
+        order = []
+        transport = httpx.ASGITransport(watched.guard)
+
+        async def ask(client, x):
+            async with httpx.AsyncClient(transport=transport, base_url="http://guard") as session:
+                headers = {"authorization": f"Bearer key-{client}"}
+                await session.post("/invocations", json={"inputs": x.tolist()}, headers=headers)
+                order.append(client)
+
+        await asyncio.gather(ask(5, X[rng.integers(1500, 1700, size=3000)]), ask(6, X[1500:1501]))
+        return order
+
+    rng = np.random.default_rng(4)
+    assert asyncio.run(both()) == [6, 5]

@@ -216,8 +216,10 @@ def test_an_incident_shows_its_clocks_and_goes_step_by_step(served, page):
 def test_what_waits_for_a_word_is_approved_and_done(served, page):
     wanted = Approval("", "quarantine", ("ward-3",), "diag", 30.0, "class ascent", 1, 2, time.time())
     Approvals(served.store).ask(wanted)
-    Approvals(served.store).ask(wanted)
+    Approvals(served.store).ask(replace(wanted, clients=tuple("abcdefghi")))
     page.get_by_role("link", name="Incidents").click()
+    assert "quarantine of ward-3" in page.get_by_role("row", name="A0001").inner_text()
+    assert "quarantine of a, b, c, d, e, f, g, h and 1 more" in page.get_by_role("row", name="A0002").inner_text()
     page.get_by_role("button", name="Approve A0001").click()
     assert "A0001 is approved" in page.get_by_role("status").inner_text()
     assert served.held("ward-3") is Step.QUARANTINE

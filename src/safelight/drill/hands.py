@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import ssl
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import httpx
@@ -36,7 +37,7 @@ class Patient(httpx.BaseTransport):
     def __init__(self, clock: Clock, header: str, key: str | None, days: float, pace: float) -> None:
         self.clock, self.header, self.key, self.days, self.pace = clock, header, key, days, pace
         self.last = 0
-        self._http = httpx.HTTPTransport()
+        self._http = httpx.HTTPTransport(verify=_certificates())
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         if self.key is not None:
@@ -57,6 +58,12 @@ class Patient(httpx.BaseTransport):
 
     def close(self) -> None:
         self._http.close()
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Return what https is checked by, made once: it takes longer than many questions."""
+    return httpx.create_ssl_context()
 
 
 def _proof(response: httpx.Response, request: httpx.Request) -> str:
@@ -163,6 +170,3 @@ class Opens:
         """Close all connections."""
         for hand in self.made:
             hand.line.close()
-
-
-Asks = Callable[[Any], Array]

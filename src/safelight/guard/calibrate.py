@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -88,8 +89,10 @@ def _model(
     names = [sorted(clients)[place] for place in rng.permutation(len(clients))]
     quarter = len(names) // 4
     shown = [call for name in names[:quarter] for call in clients[name]]
-    x = np.concatenate([call.x for call in shown])
-    fitted = fit_reference(x, shown[0].answers, secret, rng, training)
+    kind = Counter(_kind(call.answers) for call in shown).most_common(1)[0][0]
+    alike = [call for call in shown if _kind(call.answers) == kind]
+    x, answers = np.concatenate([call.x for call in alike]), np.concatenate([call.answers for call in alike])
+    fitted = fit_reference(x, answers, secret, rng, training)
     reference, days = fitted.reference, [_days(clients[name], fitted) for name in names]
     single = _scale(reference, days[quarter : 2 * quarter], days[2 * quarter :], None, alpha, headroom)
     group = min(GROUP, (len(names) - quarter) // LEAST_GROUPS)
@@ -102,6 +105,11 @@ def _model(
         cut = len(groups) // 3
         cohorts = _scale(reference, groups[:cut], groups[cut:], single, alpha, headroom)
     return Calibration(model, reference, single, cohorts, group)
+
+
+def _kind(answers: Array) -> tuple[tuple[int, ...], bool]:
+    """Return how many numbers an answer has, and whether answers are words."""
+    return answers.shape[1:], answers.dtype.kind in "OUS"
 
 
 def _days(calls: Sequence[Seen], fitted: Fitted) -> list[Day]:

@@ -16,7 +16,7 @@ from safelight.errors import InputError
 from safelight.guard.reference import Reference
 from safelight.guard.scale import Scale
 
-VERSION = 1
+VERSION = 2
 SHAPE = ("shape_mean", "shape_deviation", "shape_weights")
 USUAL = ("usual_keys", "usual_shares")
 

@@ -13,7 +13,7 @@ from numpy import ndarray as Array
 from numpy.random import Generator
 
 from safelight.errors import InputError
-from safelight.guard.reference import MOST_CLASSES, MOST_FIELDS, TABLES, Reference, odd, word_hash
+from safelight.guard.reference import CLIP, MOST_CLASSES, MOST_FIELDS, TABLES, Reference, odd, word_hash
 from safelight.guard.seen import Seen
 from safelight.guard.window import Facts
 
@@ -26,6 +26,8 @@ NOISE = (0.1, 0.3, 0.6, 1.0)
 SPOILT = (0.02, 0.06)
 """What still counts as normal: noise of so many deviations, and this share of values at an end of their range."""
 DIRECTIONS = ("mean", "spread", "axes", "sizes", "width", "bands", "centres")
+FEW = 8
+"""Normal records of a class that say where it lies."""
 FOLDS = 4
 """Parts of the records, each judged by what was learnt from the others."""
 
@@ -79,7 +81,7 @@ def fit_reference(x: Array, answers: Array, secret: bytes, rng: Generator, train
 
     Args:
         x: (n, d) records, float64, or object where some are words.
-        answers: of the model to some of them, to see what kind they are: scores, labels or predictions.
+        answers: of the model to each of them: (n, k) scores, or (n,) labels or predictions.
         secret: key of the hashes.
         rng: draws the parts and the made-up records.
         training: (m, d) records that the model was trained on, kept as hashes of coarse sketches.
@@ -130,6 +132,7 @@ def fit_reference(x: Array, answers: Array, secret: bytes, rng: Generator, train
     facts["farness"] = _table(Reference(**facts).far(plainly))
     z = _z(Reference(**facts), some)
     facts["nearness"] = _table(-np.log(_nearest(z[:500], z, rng)))
+    facts |= _classes(Reference(**facts), plain[first], answers[first])
     if x.shape[1] <= MOST_FIELDS:
         facts["usual"] = _usual(bits, odd(secret, b"field", x.shape[1]))
     if training is not None:
@@ -164,6 +167,21 @@ def made_up(x: Array, rng: Generator, count: int) -> Array:
     return np.clip(np.vstack(parts), x.min(axis=0), x.max(axis=0))
 
 
+def _classes(reference: Reference, x: Array, answers: Array) -> dict[str, Array]:
+    """Return what share of normal records x (n, d) each class has, and where its sketches lie."""
+    label = reference.answered(answers, len(x))[0]
+    count = int(label.max()) + 1
+    if count > MOST_CLASSES:
+        return {}
+    z = np.clip(_z(reference, x), -CLIP, CLIP)
+    means, spreads = np.zeros((2, count, z.shape[1]))
+    sizes = np.bincount(label, minlength=count)
+    for one in np.flatnonzero(sizes >= FEW):
+        own = z[label == one]
+        means[one], spreads[one] = own.mean(axis=0), own.std(axis=0)
+    return {"mix": sizes / len(x), "class_means": means, "class_spreads": spreads}
+
+
 def _bare(d: int, words: Mapping[int, Mapping[int, float]], answers: Array, secret: bytes) -> Reference:
     """Return a reference that can turn records into numbers, and no more."""
     classes = np.empty(0, "U1")
@@ -176,6 +194,7 @@ def _bare(d: int, words: Mapping[int, Mapping[int, float]], answers: Array, secr
         centres=np.zeros((1, 1)), shape=(np.zeros(f), np.ones(f), np.zeros(1 + f + f * (f + 1) // 2)),
         off=0.0, farness=np.arange(2.0), madeness=np.arange(2.0), nearness=np.arange(2.0), words=words,
         classes=classes, width_classes=answers.shape[1] if scored else 0,
+        mix=np.empty(0), class_means=np.zeros((0, 1)), class_spreads=np.zeros((0, 1)),
         usual=(np.empty(0, np.int64), np.empty(0)), grid=np.zeros((TABLES, 1)),
         training=np.empty((TABLES, 0), np.uint64), secret=secret,
     )  # fmt: skip

@@ -51,6 +51,8 @@ from safelight.guard.streaming import relayed
 from safelight.guard.watch import WatchedPolicy
 
 MOST = 64 * 2**20
+PIECE = 64
+"""Records that the watch looks at in one go."""
 BECAME = {
     400: "not understood",
     401: "challenged",
@@ -254,7 +256,7 @@ class GuardMiddleware:
             self._note("answer held back", asked, answer.status)
             return left
         if isinstance(left, Written):
-            return self._rings(asked, call, left) or _sent(answer, left)
+            return await self._watched(asked, call, left) or _sent(answer, left)
         return left
 
     async def _relay(
@@ -273,11 +275,22 @@ class GuardMiddleware:
             self._note("stream broken off", asked, 200)
         return None
 
-    def _rings(self, asked: Asked, call: Call, answer: Written) -> Problem | None:
-        """Show an answer to the watch before it leaves; return what leaves instead, or None."""
+    async def _watched(self, asked: Asked, call: Call, answer: Written) -> Problem | None:
+        """Show an answer to the watch, a big one in pieces: others are not kept waiting for all of it."""
+        for start in range(0, asked.question.records if asked.question is not None else 0, PIECE):
+            rung = self._rings(asked, call, answer, slice(start, start + PIECE))
+            if rung is not None:
+                return rung
+            if len(answer.raw) > start + PIECE:
+                await asyncio.sleep(0)
+        return None
+
+    def _rings(self, asked: Asked, call: Call, answer: Written, rows: slice = slice(None)) -> Problem | None:
+        """Show rows of an answer to the watch before it leaves; return what leaves instead, or None."""
         if asked.question is None:
             return None
-        seen = Seen(call.client, call.cohort, call.model, call.at, asked.question.x, answer.raw, answer.texts)
+        x, raw, texts = asked.question.x[rows], answer.raw[rows], answer.texts[rows]
+        seen = Seen(call.client, call.cohort, call.model, call.at, x, raw, texts)
         try:
             alarms = self.sight.see(seen, call.version)
             for alarm in alarms:

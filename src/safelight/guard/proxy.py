@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -73,7 +74,7 @@ class Upstream:
         query = scope.get("query_string", b"").decode("latin-1")
         version = scope.get(VERSION)
         base = self._url if version is None else version.url.rstrip("/")
-        url = URL(base + quote(scope["path"], safe="/:") + (f"?{query}" if query else ""), encoded=True)
+        url = _address(base, scope["path"], query)
         headers = [
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in scope["headers"]
@@ -130,6 +131,11 @@ class Upstream:
                     self.following.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+@lru_cache(maxsize=256)
+def _address(base: str, path: str, query: str) -> URL:
+    return URL(base + quote(path, safe="/:") + (f"?{query}" if query else ""), encoded=True)
 
 
 async def _pass(response: aiohttp.ClientResponse, headers: list[tuple[bytes, bytes]], send: Send) -> None:

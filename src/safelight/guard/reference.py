@@ -15,6 +15,8 @@ from safelight.guard.window import PLAIN, Facts
 MOST_FIELDS = 64
 MOST_CLASSES = 64
 MOST_SURPRISE = 8.0
+CLIP = 3.0
+"""Deviations at which sketches are cut off where classes are compared: a few odd records say nothing of a class."""
 HUGE = np.float32(3e38)
 """About the largest number of single precision."""
 TABLES = 4
@@ -40,6 +42,9 @@ class Reference:
         words: column -> keyed hash of a word -> the number that stands for it; 0 is the key of a word never seen.
         classes: names of labels that are no numbers, in order.
         width_classes: k, classes whose scores are kept; 0 where only labels leave.
+        mix: (c,) share of each class among normal answers; (0,) for more than 64 classes, or none.
+        class_means, class_spreads: (c, p) of the clipped sketches of normal records of each class; 0 where there are
+            fewer than eight.
         usual: (m,) uint64 and (m,) float: keyed hash of a field's value with its column, rising, and its share among
             normal records; values that are rarer than 1 % are left out.
         grid: (t, g + 1) of hashing a sketch: g coordinates shifted by so much before they are rounded; last the seed.
@@ -62,6 +67,9 @@ class Reference:
     words: Mapping[int, Mapping[int, float]]
     classes: Array
     width_classes: int
+    mix: Array
+    class_means: Array
+    class_spreads: Array
     usual: tuple[Array, Array]
     grid: Array
     training: Array

@@ -59,7 +59,11 @@ class Sight:
     def __post_init__(self) -> None:
         """Read what the policy names; raises InputError where it cannot be used."""
         self._given = self.watcher is not None
-        self._follow(self.policy())
+
+        def failed(error: InputError) -> None:
+            raise error
+
+        self._follow(self.policy(), failed)
 
     @property
     def watches(self) -> bool:
@@ -70,11 +74,7 @@ class Sight:
         """Take in one answered call, and return what rings."""
         policy = self.policy()
         if policy is not self._made_of:
-            try:
-                self._follow(policy)
-            except InputError as error:
-                self._made_of = policy
-                self.say(f"what looked at calls before looks on: {error}")
+            self._follow(policy, self._keeps_the_old)
         if self._recorder is not None:
             self._recorded(lambda recorder: recorder.keep(seen))
         if self._drift is not None:
@@ -103,21 +103,34 @@ class Sight:
         except InputError as error:
             self.say(f"some calls were not recorded: {error}")
 
-    def _follow(self, policy: GuardPolicy) -> None:
-        before, self_made = self._made_of, not self._given
-        signals, folder = policy.signals, policy.folder
-        if before is None or before.signals != signals:
-            if self_made:
-                self.watcher = None if signals is None or signals.reference is None else self._watch(policy)
-            self.close()
-            record = signals.record if signals is not None else None
-            self._recorder = None if record is None else Recorder(folder / record)
-        if before is None or before.drift != policy.drift:
-            place = policy.drift.reference
-            known = max(1, len(policy.clients))
-            reference = None if place is None else DriftReference.load(folder / place)
-            self._drift = None if reference is None else Drift(reference, policy.drift, known)
-        self._made_of = policy
+    def _follow(self, policy: GuardPolicy, failed: Callable[[InputError], None]) -> None:
+        """Take up what is new in a policy; each part that cannot be used is told to `failed` and stays as it was."""
+        before, self._made_of = self._made_of, policy
+        for changed, take_up in (
+            (before is None or before.signals != policy.signals, self._take_signals),
+            (before is None or before.drift != policy.drift, self._take_drift),
+        ):
+            try:
+                if changed:
+                    take_up(policy)
+            except InputError as error:
+                failed(error)
+
+    def _keeps_the_old(self, error: InputError) -> None:
+        self.say(f"what looked at calls before looks on: {error}")
+
+    def _take_signals(self, policy: GuardPolicy) -> None:
+        signals = policy.signals
+        if not self._given:
+            self.watcher = None if signals is None or signals.reference is None else self._watch(policy)
+        self.close()
+        record = signals.record if signals is not None else None
+        self._recorder = None if record is None else Recorder(policy.folder / record)
+
+    def _take_drift(self, policy: GuardPolicy) -> None:
+        place, known = policy.drift.reference, max(1, len(policy.clients))
+        reference = None if place is None else DriftReference.load(policy.folder / place)
+        self._drift = None if reference is None else Drift(reference, policy.drift, known)
 
     def _watch(self, policy: GuardPolicy) -> Watcher:
         assert policy.signals is not None

@@ -75,7 +75,8 @@ class Track:
         start = 0
         while start < len(facts):
             stop = min(len(facts), start + self._step - self._fresh)
-            self.window.append(facts.piece(start, stop), reference.nearness)
+            whole = stop - start == len(facts)  # most often one record, which need not be cut out
+            self.window.append(facts if whole else facts.piece(start, stop), reference.nearness)
             self._fresh += stop - start
             start = stop
             if self._fresh == self._step:

@@ -132,7 +132,7 @@ class Window:
 
     @property
     def margin(self) -> Array:
-        """(n,) log of the largest score over the second, 0 to 10; 0 for a bare label."""
+        """(n,) log of the largest score over the second, 0 to 10; 10 for a bare label."""
         return self._plain(6)
 
     @property

@@ -57,7 +57,12 @@ class MlflowRegistry:
             if _reason(answer).startswith("Registered model alias"):
                 return ""
             raise InputError(f"MLflow at {self.url} cannot tell where {name} points: {_reason(answer)}.")
-        return str(self._facts(answer)["model_version"]["version"])
+        try:
+            return str(self._facts(answer)["model_version"]["version"])
+        except (KeyError, TypeError):
+            raise StoreFailed(
+                f"What answers at {self.url} is no MLflow that names a version; correct registry."
+            ) from None
 
     def read(self, name: str) -> Pointed:
         document = self.store.read(KIND, name)

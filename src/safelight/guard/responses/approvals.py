@@ -73,10 +73,15 @@ def approval_of(document: Document) -> Approval:
     return Approval(name=document.name, version=document.version, **{**facts, **told})
 
 
+FEW = 3.0
+"""Clients that may be hit unasked, one after the other."""
+
+
 def needs_approval(clients: Iterable[str], hindered: frozenset[str], active: int, above: float) -> int:
     """Return how many clients would be hit where that is too many to do it unasked, else 0.
 
-    One client alone is never too many, unless it is the one client that all are where the policy names none.
+    One client alone is never too many, unless it is the one client that all are where the policy names none. One after
+    the other, three are not either: a burnt key must not keep the guard from the next one where clients are few.
 
     Args:
         clients: that a step is about.
@@ -90,7 +95,8 @@ def needs_approval(clients: Iterable[str], hindered: frozenset[str], active: int
     hit = len(new | hindered)
     if EVERYONE.id in new:
         return max(hit, 1)
-    return hit if new and hit > max(1.0, above * active) else 0
+    few = FEW if len(new) == 1 else 1.0
+    return hit if new and hit > max(few, above * active) else 0
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy import ndarray as Array
 
+from safelight.guard.window import Window
+
+NEAR = 0.693147
+"""Surprise at a neighbour that half of normal records have as near: log 2."""
 LENGTHS = (16, 32, 64, 128, 256, 512)
 
 
@@ -28,3 +32,11 @@ def stretch(values: Array, weights: Array | None = None, doubt: float = 32.0) ->
         sums, counts = (values * weights)[::-1].cumsum(dtype=float), weights[::-1].cumsum(dtype=float)
     ends = [m - 1 for m in LENGTHS if m < n] + [n - 1]
     return float((sums[ends] / (counts[ends] + doubt)).max())
+
+
+def unlike(window: Window) -> Array:
+    """Return (n,) bool: records that lie no nearer to an earlier one than half of normal records do.
+
+    What is counted over these alone is not counted frame by frame in a film.
+    """
+    return ~window.repeat & (window.near < NEAR)  # type: ignore[no-any-return]

@@ -41,6 +41,8 @@ class HeldField:
         if fields.shape[1] < 2 or len(fields) < 2:
             return 0.0
         fields = fields[~window.repeat]
+        if not len(fields):  # the same record all the time
+            return 0.0
         usual = np.maximum(reference.shares(fields[-1]), 0.01)
         best = 0.0
         for m in LENGTHS:

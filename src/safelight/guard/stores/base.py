@@ -230,9 +230,10 @@ class Store(ABC):
                 raise Changed(
                     f"The {kind} {name!r} was changed meanwhile (version {version}, not {expect}); look again."
                 )
-            self._put(kind, name, version + 1, text_of(facts))
+            text = text_of(facts)
+            self._put(kind, name, version + 1, text)
             about = {"what": what, "at": round(at, 3), "kind": kind, "name": name, "version": version + 1}
-            self._append(about | logged | {"seal": seal(self.key, kind, name, version + 1, facts)})
+            self._append(about | logged | {"seal": seal(self.key, kind, name, version + 1, read(text))})
         return Document(kind, name, version + 1, facts)
 
     def state(self, client: str) -> ClientState:
