@@ -20,10 +20,10 @@ from safelight.attacks.configure import configured
 from safelight.cli import COMMANDS, home
 from safelight.cli.config import TABLES, AcceptedEntry, parse_config
 from safelight.errors import InputError, did_you_mean
-from safelight.guard.playbooks import parse_playbooks
 from safelight.guard.identity.trust import PARTS
-from safelight.guard.policy import Key, parse_policy
+from safelight.guard.playbooks import parse_playbooks
 from safelight.guard.policy import TABLES as GUARD_TABLES
+from safelight.guard.policy import Key, parse_policy
 from safelight.report.document import schema
 from safelight.report.vocabulary import term
 

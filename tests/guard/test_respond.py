@@ -215,8 +215,7 @@ def test_one_client_after_another_adds_up_to_many(desk):
 
 
 def test_where_clients_are_few_a_second_and_a_third_key_are_still_stopped(desk):
-    one = desk("approval_above = 0.05
-")
+    one = desk("approval_above = 0.05\n")
     asked(one.store, *(f"c{number}" for number in range(5)))
     assert [one.ring(client=f"c{number}") for number in range(3)] == [Step.QUARANTINE] * 3
 
