@@ -60,8 +60,10 @@ proof: .venv/ready  ## One row a method: planted leak, null, verification figure
 bench: .venv/ready .venv-peers/ready .venv-anonymeter/ready  ## The figures of the README and docs, beside what they are compared with.
 	for script in benchmarks/bench_*.py benchmarks/attribute_coins.py benchmarks/membership_reference.py; do $(BIN)/python $$script || exit 1; done
 
-nightly: .venv/ready cluster proof bench  ## Everything that takes long.
+nightly: .venv/ready .venv-servers/ready cluster proof bench  ## Everything that takes long.
 	$(BIN)/safelight demo --only digits
+	$(BIN)/python benchmarks/soak_guard.py 30
+	$(BIN)/python examples/clinic/story.py safelight-clinic
 
 clean:
 	rm -rf .venv .venv-servers .venv-peers .venv-anonymeter .venv-flower safelight-demo safelight-report

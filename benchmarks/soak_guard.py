@@ -90,7 +90,7 @@ class Run:
 
     Attributes:
         key: of the guard's hashes.
-        changed: when a policy was written, and its decimals.
+        changed: when the writing of a policy began and ended, and its decimals.
         down: seconds (perf_counter) from and until which the model server was down.
         judged: hash of each question that was answered.
         unanswered: hash of each that was not.
@@ -100,7 +100,7 @@ class Run:
     """
 
     key: bytes
-    changed: list[tuple[float, int]] = field(default_factory=list)
+    changed: list[tuple[float, float, int]] = field(default_factory=list)
     down: tuple[float, float] = (np.inf, np.inf)
     judged: set[str] = field(default_factory=set)
     unanswered: set[str] = field(default_factory=set)
@@ -111,9 +111,12 @@ class Run:
 
     def in_force(self, began: float, ended: float) -> set[int]:
         """Return the decimals of the policies that may have been in force at any time of a call."""
-        found = {decimals for at, decimals in self.changed if began - GRACE <= at <= ended}
-        before = [decimals for at, decimals in self.changed if at < began - GRACE]
-        return found | set(before[-1:])
+        ends = [written + GRACE for _, written, _ in self.changed[1:]] + [np.inf]
+        return {
+            decimals
+            for (start, _, decimals), end in zip(self.changed, ends)
+            if start <= ended and began <= end  # a slow disk may write a policy long after it was told to
+        }
 
     def take(self, client: str, x: Array, body: bytes, times: tuple[float, float], status: int, said: bytes) -> None:
         """Look at one answer."""
@@ -280,8 +283,9 @@ async def trouble(
         if now // RELOADS > turn:
             turn = int(now // RELOADS)
             decimals = DECIMALS[turn % 2]
-            run.changed.append((time.perf_counter(), decimals))
+            began = time.perf_counter()
             policy.write_text(POLICY.format(upstream=upstream, keys=KEYS, decimals=decimals))
+            run.changed.append((began, time.perf_counter(), decimals))
         if not broken and now > seconds / 2:
             broken, text = True, policy.read_text()
             policy.write_text("[budget]\nper_dy = 1\n")
@@ -355,7 +359,8 @@ async def main(minutes: float, spoil: str) -> int:
             store = SqliteStore.open(folder / "guard.db")
             run = Run(store.key)
             store.close()
-            run.changed.append((time.perf_counter(), DECIMALS[0]))
+            now = time.perf_counter()
+            run.changed.append((now, now, DECIMALS[0]))
             load = Load(ports[1], run)
             await load.connect()
             began = time.perf_counter()

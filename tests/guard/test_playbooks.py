@@ -212,9 +212,10 @@ def test_one_client_is_never_too_many_and_a_share_of_them_is():
     much = planned(SYBILS, active=39)
     assert (set(much.rungs), set(much.waiting), much.hit) == (set(), {"a", "b"}, 2)
     assert [action.what for action in much.deeds] == [Deed.INCIDENT, Deed.ALERT]
-    assert set(planned(ALARM, active=60, hindered=("x", "y")).rungs) == {"ward-3"}
-    assert planned(ALARM, active=59, hindered=("x", "y")).hit == 3  # one at a time adds up
-    assert set(planned(ALARM, active=59, hindered=("x", "y", "z", "ward-3")).rungs) == {"ward-3"}  # it is held already
+    assert set(planned(ALARM, active=5, hindered=("x", "y")).rungs) == {"ward-3"}  # three, one after the other
+    assert set(planned(ALARM, active=80, hindered=("x", "y", "z")).rungs) == {"ward-3"}
+    assert planned(ALARM, active=79, hindered=("x", "y", "z")).hit == 4  # one at a time adds up
+    assert set(planned(ALARM, active=79, hindered=("x", "y", "z", "ward-3")).rungs) == {"ward-3"}  # it is held already
     assert planned(SYBILS, ("log",), active=2).rungs  # a log entry hits nobody
 
 

@@ -43,7 +43,8 @@ def calibrate(
         if got > asked * (1 + 1e-9):
             print(
                 f"  They support {1000 * got:.3g} false alarms a day of 1,000 clients, not {1000 * asked:.3g}: for "
-                f"that record {2 * round(1 / asked)} clients. The line is above the largest of them."
+                f"that record {2 * round(1 / asked)} clients. The line is above the largest of them, and for "
+                f"{one.clients.clients} clients like these up to {got * one.clients.clients:.2g} a day may be wrong."
             )
         if one.cohorts is None:
             print("  Cohorts are not watched: there are too few clients to make groups of.")

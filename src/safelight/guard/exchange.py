@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,9 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 
+REASONS = ("error", "error_code", "message", "detail")
+"""What model servers call the reason of a refusal."""
+LONGEST = 500  # characters of it
 LENGTHS = frozenset((b"content-length", b"transfer-encoding"))
 ABOUT_BODY = LENGTHS | {b"content-type", b"content-encoding", b"content-md5", b"content-range", b"digest", b"etag",
                         b"inference-header-content-length"}  # fmt: skip
@@ -131,6 +135,19 @@ def single(headers: Headers) -> dict[str, str] | None:
                 return None
             found[key.decode()] = value.decode("latin-1")
     return None if found.get("content-encoding", "identity").lower() != "identity" else found
+
+
+def reason_of(answer: Answer) -> Answer:
+    """Return a server's refusal with the words of its reason alone; a stack trace beside them is the operator's."""
+    try:
+        content = json.loads(answer.body)
+    except ValueError:
+        content = None
+    told = content if isinstance(content, dict) else {}
+    kept = {name: told[name][:LONGEST] for name in REASONS if isinstance(told.get(name), str)}
+    headers = [(name, value) for name, value in answer.headers if name.lower() not in ABOUT_BODY]
+    body = json.dumps(kept or {"error": "The model server refuses this question."}).encode()
+    return Answer(answer.status, [*headers, (b"content-type", b"application/json")], body)
 
 
 async def refuse(send: Send, problem: Problem) -> None:

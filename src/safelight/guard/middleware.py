@@ -27,6 +27,7 @@ from safelight.guard.exchange import (
     answer_of,
     inward,
     path_of,
+    reason_of,
     refuse,
     send_answer,
     single,
@@ -305,9 +306,9 @@ class GuardMiddleware:
             return problems.CLOSED if asked.policy.fail is Fail.CLOSED else None
 
     def _left(self, asked: Asked, outputs: Outputs, answer: Answer) -> Answer | Written | Problem:
-        """Return what is left of an answer. A server's refusal passes; of its own failure nothing does."""
+        """Return what is left of an answer: of a refusal of the server the reason, of its own failure nothing."""
         if 400 <= answer.status < 500:
-            return answer
+            return reason_of(answer)
         if answer.status != 200:
             return problems.GONE if answer.status in (502, 503, 504) else problems.UNANSWERABLE
         try:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,8 +11,6 @@ from safelight.errors import InputError
 from safelight.guard.policy import GuardPolicy, read_policy
 
 Stamp = tuple[int, int, int]
-EVERY = 0.2
-"""Seconds between two looks at the file: a call does not wait for the disk."""
 
 
 @dataclass
@@ -24,17 +20,14 @@ class WatchedPolicy:
     Attributes:
         path: guard.toml.
         say: told, once for each change of the file, what was read or what is wrong with it.
-        clock: in seconds.
         trouble: what is wrong with the file as it stands, or "".
     """
 
     path: Path
     say: Callable[[str], None] = lambda words: None
-    clock: Callable[[], float] = time.monotonic
     trouble: str = ""
     _policy: GuardPolicy = field(init=False, repr=False)
     _stamp: Stamp | None = field(init=False, repr=False)
-    _looked: float = field(default=-math.inf, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Read the file; raises InputError where it cannot be used."""
@@ -42,11 +35,7 @@ class WatchedPolicy:
         self._policy = read_policy(self.path)
 
     def now(self) -> GuardPolicy:
-        """Return the policy in force; looks at the file's time, size and number every 0.2 seconds."""
-        now = self.clock()
-        if abs(now - self._looked) < EVERY:
-            return self._policy
-        self._looked = now
+        """Return the policy in force; costs one look at the file's time, size and number."""
         stamp = stamp_of(self.path)
         if stamp != self._stamp:
             self._stamp = stamp
