@@ -286,7 +286,7 @@ async def trouble(
             began = time.perf_counter()
             policy.write_text(POLICY.format(upstream=upstream, keys=KEYS, decimals=decimals))
             run.changed.append((began, time.perf_counter(), decimals))
-        if not broken and now > seconds / 2:
+        if not broken and now > seconds / 2 and now % RELOADS > 3:  # the policy before has been seen by then
             broken, text = True, policy.read_text()
             policy.write_text("[budget]\nper_dy = 1\n")
             await asyncio.sleep(min(BROKEN, max(0.5, RELOADS * (turn + 1) - now - 1)))
