@@ -17,8 +17,8 @@ DAY = 86400.0
 COHORT = 512
 """Records of a cohort that are looked at together."""
 OWN = ("budget spent", "rate", "class discrepancy", "label mix")
-"""Signals that say nothing of a cohort: it has as many calls as clients, and may be about other people than those of the
-calibration. A whole cohort whose classes look different is drift, which is watched apart and suspects nobody."""
+"""Signals that say nothing of a cohort: it has as many calls as clients, and may ask about other people than those of
+the calibration. A whole cohort whose classes look different is drift, which is watched apart and suspects nobody."""
 
 
 def signals_of(reference: Reference, cohort: bool) -> tuple[Signal, ...]:
