@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
 POLICY = Path("guard.toml")
 PARTS = {
+    "run": "Serve a guarded door to a running model server, until Ctrl-C.",
     "ui": "Serve the dashboard, until Ctrl-C.",
     "versions": "List the versions of the model, and what their audits say.",
     "promote": "Have an alias point at a version.",
@@ -46,79 +46,6 @@ guard = App(name="guard", help=__doc__)
 for _name, _words in PARTS.items():
     _place = _name.replace("-", "_")
     guard.command(f"safelight.cli.guard_{SHARED.get(_name, _place)}:{_place}", name=_name, help=_words)
-
-
-@guard.command
-def run(
-    *,
-    policy: Path = POLICY,
-    upstream: str | None = None,
-    host: str = "127.0.0.1",
-    port: int = 8080,
-    cert: Path | None = None,
-    key: Path | None = None,
-    client_ca: Path | None = None,
-) -> int:
-    """Serve a guarded door to a running model server, until Ctrl-C.
-
-    Args:
-        policy: guard.toml; it is read again when it changes.
-        upstream: address of the model server, instead of the policy's.
-        host: address to listen at; this machine alone when left out.
-        port: to listen at.
-        cert: PEM file of the server's certificate; plain HTTP when left out.
-        key: PEM file of its key, where that is not in the same file.
-        client_ca: PEM file of the authority whose certificates clients may show.
-    """
-    from safelight.guard.policy import read_policy
-    from safelight.guard.proxy import Tls, guarded, serve
-
-    rules = read_policy(policy)
-    tls = None
-    if cert is not None:
-        alone = bool(rules.trust.certificates) and not rules.clients and rules.trust.jwt is None
-        tls = Tls(cert, key, client_ca, always=alone)
-    elif key is not None or client_ca is not None:
-        raise InputError("--key and --client-ca need --cert, the certificate of the server; give all of them.")
-    if rules.trust.certificates and rules.trust.terminator is None and client_ca is None:
-        raise InputError("[[clients.certificate]] needs --client-ca here, or a [clients.terminator] in the policy.")
-    app = guarded(policy, upstream)
-    app.store.note("start", time.time())
-    named = len(rules.clients) + len(rules.trust.certificates)
-    who = (
-        f"{named} client{'s'[: named != 1]}" if rules.names_clients else "everyone as one client: [clients] names none"
-    )
-    if rules.trust.jwt is not None:
-        who += f", and who has a token of {rules.trust.jwt.issuer}"
-    signer = None
-    if rules.checkpoints is not None:
-        from safelight.guard.checkpoints import signer_of
-
-        signer = signer_of(rules, app.store, lambda words: print(f"safelight guard: {words}", file=sys.stderr))
-    end_metrics = app.measure()
-    app.door.wait()
-    serves = f"{rules.upstream.model}, now version {app.following.now().id}" if app.following else ""
-    scheme = "http" if tls is None else "https"
-    print(f"safelight guard: {scheme}://{host}:{port} before {upstream or serves or rules.upstream.url} "
-          f"({rules.upstream.protocol.value}), {who}; fails {rules.fail.value}", file=sys.stderr)  # fmt: skip
-    if not app.sight.watches:
-        print("safelight guard: nothing watches sequences of calls: [signals] names no reference, which "
-              "`safelight guard calibrate` makes.", file=sys.stderr)  # fmt: skip
-    if rules.signals is not None and rules.signals.record is not None:
-        print(f"safelight guard: calls are recorded as they are in {rules.folder / rules.signals.record}; take record "
-              "out of [signals] when there are enough.", file=sys.stderr)  # fmt: skip
-    if signer is not None:
-        signer.start()
-    try:
-        serve(app, host, port, tls)
-    except KeyboardInterrupt:  # asked to stop, and stopped: every call is in the log already
-        pass
-    finally:
-        if signer is not None:
-            signer.stop()
-        end_metrics()
-        app.close()
-    return 0
 
 
 @guard.command

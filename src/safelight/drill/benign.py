@@ -11,8 +11,8 @@ from scipy.stats import chi2
 
 from safelight.drill.clock import DAY
 from safelight.drill.traffic import Visit
-from safelight.guard.middleware import Watches
 from safelight.guard.seen import Seen
+from safelight.guard.sight import Watches
 
 CONFIDENCE = 0.95
 

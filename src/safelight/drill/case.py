@@ -23,8 +23,8 @@ from safelight.drill.replay import Server
 from safelight.drill.scene import Stage, name_of
 from safelight.drill.server import ModelServer, serving
 from safelight.evidence import Store
-from safelight.guard.middleware import Watches
 from safelight.guard.policy import GuardPolicy, Protocol
+from safelight.guard.sight import Watches
 from safelight.recipes.base import Recipe
 from safelight.runner.session import Profile, Session, with_public
 from safelight.targets.base import Model, Target

@@ -19,8 +19,8 @@ from safelight.drill.hands import Opens, Refused
 from safelight.drill.scene import Stage, detected, guard, outputs_alone, rehearsed
 from safelight.evidence import Answer, Evidence, Origin, Question, Role, Scores
 from safelight.guard.exchange import App
-from safelight.guard.middleware import Watches
 from safelight.guard.policy import GuardPolicy, Protocol
+from safelight.guard.sight import Watches
 from safelight.runner.coin_runs import REFUSALS
 from safelight.runner.session import Session
 from safelight.targets.base import Model, Target, View

@@ -16,8 +16,9 @@ from safelight.guard.calibration import load
 from safelight.guard.exchange import App, Receive, Scope, Send
 from safelight.guard.identity.trust import Trust
 from safelight.guard.judge import Call
-from safelight.guard.middleware import GuardMiddleware, Watches
+from safelight.guard.middleware import GuardMiddleware
 from safelight.guard.policy import Budget, Drifting, GuardPolicy, Key, Protocol, Storing, Upstream
+from safelight.guard.sight import Watches
 from safelight.guard.store import Store
 
 EVERY = 2**62  # rows of a log

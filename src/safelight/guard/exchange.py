@@ -11,6 +11,7 @@ from typing import Any
 from safelight.guard.challenge import HEADER
 from safelight.guard.policy import GuardPolicy
 from safelight.guard.problems import Problem
+from safelight.guard.protocols.base import Written
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -135,6 +136,13 @@ def single(headers: Headers) -> dict[str, str] | None:
                 return None
             found[key.decode()] = value.decode("latin-1")
     return None if found.get("content-encoding", "identity").lower() != "identity" else found
+
+
+def written_anew(answer: Answer, written: Written) -> Answer:
+    """Return an answer with what is left of its body, and the headers that describe it."""
+    described = [(name.encode(), value.encode()) for name, value in written.headers.items()]
+    kept = [(name, value) for name, value in answer.headers if name.lower() not in ABOUT_BODY]
+    return Answer(200, [*kept, *described], written.body)
 
 
 def reason_of(answer: Answer) -> Answer:

@@ -6,17 +6,16 @@ import asyncio
 import math
 import sys
 import time
-import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from safelight.errors import SafelightError, StoreFailed
+from safelight.errors import StoreFailed
 from safelight.guard import problems
+from safelight.guard.asked import Asked, read
 from safelight.guard.chain import sealed
 from safelight.guard.challenge import HEADER, challenge, needed, proves
 from safelight.guard.exchange import (
-    ABOUT_BODY,
     Answer,
     App,
     ClientGone,
@@ -32,8 +31,8 @@ from safelight.guard.exchange import (
     send_answer,
     single,
     whole,
+    written_anew,
 )
-from safelight.guard.identity.client import Client
 from safelight.guard.identity.door import Door
 from safelight.guard.identity.once import is_first_use
 from safelight.guard.judge import Call, Decision, Step, Verdict
@@ -41,7 +40,7 @@ from safelight.guard.metrics import Metrics
 from safelight.guard.policy import Fail, GuardPolicy, Outputs
 from safelight.guard.problems import Problem
 from safelight.guard.protocols import readers
-from safelight.guard.protocols.base import NotUnderstood, Question, Speaks, Stream, Streams, Written
+from safelight.guard.protocols.base import NotUnderstood, Stream, Streams, Written
 from safelight.guard.registry.following import VERSION, Following
 from safelight.guard.respond import Responder
 from safelight.guard.responses.plan import targets
@@ -50,6 +49,7 @@ from safelight.guard.sight import Sight, Watches
 from safelight.guard.store import open_store
 from safelight.guard.streaming import relayed
 from safelight.guard.watch import WatchedPolicy
+from safelight.guard.words import one_line, wordless
 
 MOST = 64 * 2**20
 PIECE = 64
@@ -65,29 +65,6 @@ BECAME = {
 }
 """Status of a refusal -> what became of the call, in the metrics."""
 MEANWHILE = {Fail.CLOSED: "refused", Fail.OPEN: "let through uncounted", Fail.LABEL_ONLY: "answered with labels alone"}
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One question, and what it is judged by.
-
-    Attributes:
-        policy: in force when it came.
-        speaks: its protocol.
-        client: who asks.
-        model: that is asked.
-        body: as it came.
-        question: as it was read, or None where it was not understood.
-        why: it was not understood.
-    """
-
-    policy: GuardPolicy
-    speaks: Speaks
-    client: Client
-    model: str
-    body: bytes
-    question: Question | None
-    why: str = ""
 
 
 class GuardMiddleware:
@@ -171,7 +148,8 @@ class GuardMiddleware:
             except TooLong:
                 await refuse(send, problems.TOO_LONG)
                 return
-            asked = self._read(scope, policy, speaks, client, (model or policy.upstream.model or "")[:200], body)
+            name = (model or policy.upstream.model or "")[:200]
+            asked = read(scope, policy, speaks, client, name, body, self._say)
             start = time.perf_counter()
             said = await self._answer(scope, asked, (receive, send))
             version = scope[VERSION].id if VERSION in scope else ""
@@ -257,7 +235,7 @@ class GuardMiddleware:
             self._note("answer held back", asked, answer.status)
             return left
         if isinstance(left, Written):
-            return await self._watched(asked, call, left) or _sent(answer, left)
+            return await self._watched(asked, call, left) or written_anew(answer, left)
         return left
 
     async def _relay(
@@ -321,21 +299,6 @@ class GuardMiddleware:
             self._say(f"an answer was not understood: {odd}")
             return answer if asked.policy.fail is Fail.OPEN else problems.UNANSWERABLE
 
-    def _read(
-        self, scope: Scope, policy: GuardPolicy, speaks: Speaks, client: Client, model: str, body: bytes
-    ) -> Asked:
-        headers = single(scope["headers"])
-        try:
-            if headers is None or scope.get("query_string"):
-                raise NotUnderstood("it has a query, a packed body, or two headers where one is read")
-            question = speaks.question(body, headers, policy.outputs.names)
-        except NotUnderstood as why:
-            return Asked(policy, speaks, client, model, body, None, str(why))
-        except Exception as error:  # a reader that breaks has not read it
-            self._say(f"a question broke its reader ({wordless(error)})")
-            return Asked(policy, speaks, client, model, body, None, "its reader broke")
-        return Asked(policy, speaks, client, question.model or model, body, question)
-
     def _note(self, what: str, asked: Asked, status: int) -> None:
         try:
             self.store.note(what, self.clock(), client=asked.client.id, model=asked.model, status=status)
@@ -350,28 +313,8 @@ class GuardMiddleware:
             self._say(str(error))
 
 
-def one_line(words: str) -> str:
-    """Return words without what moves a cursor or begins a line: some come from a client or from a server."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in words)
-
-
-def wordless(error: Exception) -> str:
-    """Return what broke and where: the words of an error that nobody foresaw may hold what a client sent."""
-    if isinstance(error, SafelightError):
-        return f"{type(error).__name__}: {error}"
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
-
-
 def _became(said: Answer | Problem | None) -> str:
     """Return what became of a call, for the metrics."""
     if isinstance(said, Problem):
         return BECAME.get(said.status, "refused")
     return "allowed" if said is None or said.status < 400 else "refused by the server"
-
-
-def _sent(answer: Answer, written: Written) -> Answer:
-    """Return an answer with what is left of its body, and the headers that describe it."""
-    described = [(name.encode(), value.encode()) for name, value in written.headers.items()]
-    kept = [(name, value) for name, value in answer.headers if name.lower() not in ABOUT_BODY]
-    return Answer(200, [*kept, *described], written.body)

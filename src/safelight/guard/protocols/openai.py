@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -39,7 +40,7 @@ MOST_TOKENS = 2**31
 
 
 @dataclass(frozen=True)
-class Texts:
+class Texts(ABC):
     """What chats and completions have in common.
 
     Attributes:
@@ -100,8 +101,9 @@ class Texts:
 
     _names: ClassVar[tuple[str, ...]]
 
+    @abstractmethod
     def _own(self, content: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-        raise NotImplementedError
+        """Return the fields that are a question's own, and its prompts; raises NotUnderstood."""
 
 
 class Chat(Texts):
