@@ -40,6 +40,10 @@ def audit(settings=None, assumed=None, **claims) -> Audit:
     return Audit(verdict, "", assumed or {"kind": "table"}, settings or {code: {} for code in claims}, made, "00")
 
 
+def few(references: int):
+    return audit({"M002": {"references": references, "mixing": 0.3}}, M002=NONE)
+
+
 @pytest.mark.parametrize(
     ("one", "other", "worse", "apart"),
     [
@@ -62,6 +66,10 @@ def audit(settings=None, assumed=None, **claims) -> Audit:
         (audit(M001=NONE, M002=NONE), audit(M001=NONE), "", ""),
         (audit(M001=NONE, M002=LEAK), audit(M001=NONE), "", "M002 (membership, model) leaks, and was not run before"),
         (audit({"M001": {"a": 1}}, M001=NONE), audit({"M001": {"a": 2}}, M001=NONE), "", "the settings of M001 differ"),
+        (few(4), few(8), "", ""),  # an audit chooses how many it trains
+        (few(16), few(8), "", ""),
+        (few(2), few(8), "", "the settings of M002 differ"),
+        (few(2), few(1), "", ""),
         (
             audit(None, {"the attacker's access": "label"}, M001=NONE),
             audit(None, {"the attacker's access": "scores"}, M001=NONE),

@@ -33,6 +33,8 @@ STRENGTHS = (
     "success",
 )
 """Measurements that say how strong a leak is, the larger the worse; `tpr_at_fpr_...` are others."""
+BEGINS = 4
+"""Reference models that an audit begins with (docs/how-it-decides.md)."""
 LEVELS = ("alpha", "tolerate", "look_for")
 Name = tuple[str, str, str, str, str, int]
 """Of a claim: code, claim, about, unit, adjacency, and its number among those that are alike."""
@@ -119,7 +121,11 @@ def compare(one: Audit, other: Audit) -> Comparison:
     """Return what makes `one` worse than `other`, and what keeps the two from being compared."""
     apart = [f"they differ in {name}" for name in other.assumed if one.assumed[name] != other.assumed[name]]
     shared = {code for code, *_ in other.claims} & {code for code, *_ in one.claims}
-    apart += [f"the settings of {code} differ" for code in sorted(shared) if one.settings[code] != other.settings[code]]
+    apart += [
+        f"the settings of {code} differ"
+        for code in sorted(shared)
+        if not _looked_alike(one.settings[code], other.settings[code])
+    ]
     worse = []
     for name, before in other.claims.items():
         after = one.claims.get(name)
@@ -143,6 +149,22 @@ def compare(one: Audit, other: Audit) -> Comparison:
         if name not in other.claims and after.status is Status.LEAK:
             apart.append(f"{_called(name)} leaks, and was not run before")
     return Comparison(tuple(worse), tuple(dict.fromkeys(apart)))
+
+
+def _looked_alike(one: Any, other: Any) -> bool:
+    """Whether an attack looked in one audit as it did in the other.
+
+    An audit chooses the number of reference models itself, by what more of them would find: it may differ, unless the
+    first had fewer than any audit begins with, and fewer than the second.
+    """
+    if (
+        not isinstance(one, Mapping)
+        or not isinstance(other, Mapping)
+        or not {"references"} <= one.keys() & other.keys()
+    ):
+        return bool(one == other)
+    enough = one["references"] >= min(BEGINS, other["references"])
+    return enough and {**one, "references": 0} == {**other, "references": 0}
 
 
 def _called(name: Name) -> str:
