@@ -36,7 +36,7 @@ split = "random"                # who was trained on was drawn by lot
 access = "scores"
 queries = 1000
 
-[attacks.M002]                  # the same in both audits: else the guard cannot compare them
+[attacks.M002]                  # the same in both audits, so that neither looked harder
 references = 8
 """
 
