@@ -146,7 +146,7 @@ def test_nothing_is_stale_broken_or_unknown_and_saying_so_is_fast():
         ("Use `--bugdet`.", "names the flag --bugdet, which does not exist. Did you mean '--budget'?"),
         ("```sh\nsafelight audit --bugdet 3\n```", "audit has no flag --bugdet"),
         ("```yaml\n- run: safelight adit\n```", "there is no such command. Did you mean 'audit'?"),
-        ("```sh\nsafelight guard rnu\n```", "and guard has ui, versions, promote"),
+        ("```sh\nsafelight guard rnu\n```", "and guard has run, ui, versions"),
         ("```sh\nsafelight guard run --prot 3\n```", "guard has no flag --prot. Did you mean '--port'?"),
         ("```toml\n[upstream]\nulr = 'http://x'\n```", "has no setting 'ulr'"),
         ("Set `[budget] per_hour`.", "names the table [budget]"),
