@@ -28,6 +28,11 @@ export PYTHONHASHSEED := 0
 	.venv-anonymeter/bin/python -m pip install --quiet --disable-pip-version-check --requirement anonymeter-constraints.txt
 	touch $@
 
+.venv-litellm/ready: litellm-constraints.txt
+	$(PYTHON) -m venv .venv-litellm
+	.venv-litellm/bin/python -m pip install --quiet --disable-pip-version-check --requirement litellm-constraints.txt
+	touch $@
+
 .venv-flower/ready: flower-constraints.txt
 	$(PYTHON) -m venv .venv-flower
 	.venv-flower/bin/python -m pip install --quiet --disable-pip-version-check --requirement flower-constraints.txt
@@ -57,7 +62,7 @@ docs: .venv/ready  ## Write the generated pages of docs/ again.
 proof: .venv/ready  ## One row a method: planted leak, null, verification figure, CPU seconds.
 	$(BIN)/python benchmarks/proof.py
 
-bench: .venv/ready .venv-peers/ready .venv-anonymeter/ready  ## The figures of the README and docs, beside what they are compared with.
+bench: .venv/ready .venv-peers/ready .venv-anonymeter/ready .venv-litellm/ready  ## The figures of the README and docs, beside what they are compared with.
 	for script in benchmarks/bench_*.py benchmarks/attribute_coins.py benchmarks/membership_reference.py; do $(BIN)/python $$script || exit 1; done
 
 nightly: .venv/ready .venv-servers/ready cluster proof bench  ## Everything that takes long.
@@ -66,4 +71,4 @@ nightly: .venv/ready .venv-servers/ready cluster proof bench  ## Everything that
 	$(BIN)/python examples/clinic/story.py safelight-clinic
 
 clean:
-	rm -rf .venv .venv-servers .venv-peers .venv-anonymeter .venv-flower safelight-demo safelight-report
+	rm -rf .venv .venv-servers .venv-peers .venv-anonymeter .venv-flower .venv-litellm safelight-demo safelight-report

@@ -22,14 +22,18 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from databases import Postgres, Valkey
 
+from safelight.guard.chain import text_of
+from safelight.guard.judge import ClientState
 from safelight.guard.policy import read_policy
 from safelight.guard.store import Store, open_store
+from safelight.guard.stores.charges import spent
 
 LINES, SEED = 8, 0
 POLICY = """
@@ -175,6 +179,21 @@ async def spread(policy: Path, store: Store, starter: Any, rounds: int = 10) -> 
     return found
 
 
+def lengthened(store: Store, thousands: int) -> None:
+    """Write rows of calls of one more client as fast as can be, and what they were charged."""
+    pattern, at = json.loads(store.tail(1, "asks")[0].text), round(time.time(), 3)
+    call = {key: pattern[key] for key in ("what", "cohort", "model", "records", "body")} | {"client": "more", "at": at}
+    state = ClientState(day=int(at // 86400), seen=at)
+    for _ in range(thousands):
+        texts = []
+        for _ in range(1000):
+            state = replace(state, today=state.today + 1, total=state.total + 1)
+            texts.append(text_of(call | {"verdict": "allowed", "limit": "", "spent": spent(state, state, {"own": 1})}))
+        with store.lock, store._session(writes=True, client="more"):
+            store._append_texts(texts)
+            store._keep("more", state)
+
+
 async def main(kills: int, only: str = "") -> None:
     starter = multiprocessing.get_context("forkserver")
     starter.set_forkserver_preload(["safelight.guard.proxy", "safelight.guard.middleware"])
@@ -204,12 +223,11 @@ async def main(kills: int, only: str = "") -> None:
                     times = await spread(policy, store, starter)
                     print(f"{name}: a quarantine holds at three guards after {np.median(times):.0f} ms "
                           f"({min(times):.0f} to {max(times):.0f})", flush=True)  # fmt: skip
-                text = store.tail(1)[0].text
-                for _ in range(200):
-                    with store.lock, store._session(writes=True):
-                        store._append_texts([text] * 1000)
+                lengthened(store, 200)
                 begun, used = time.perf_counter(), time.process_time()
-                rows = store.verify()[0].rows
+                head, trouble = store.verify()
+                rows = head.rows
+                assert not trouble, trouble
                 spent, used = time.perf_counter() - begun, time.process_time() - used
                 print(f"{name}: verify reads {rows / spent:,.0f} rows a second, {rows / used:,.0f} a second of its own "
                       "on the processor", flush=True)  # fmt: skip

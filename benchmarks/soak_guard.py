@@ -9,7 +9,9 @@ numbers of decimals, and for five seconds there is a broken file in its place. A
   no row belongs to no question; the log verifies; each client's budget is spent by what was let through, no more;
 - every answer of status 200 is what the model says, hardened as one of the policies in force while it was asked says;
   other answers come only while the model server is down;
-- memory in the last half of the run grows by no more than 10 % and 8 MB.
+- memory does not grow on and on: the first half of the run is to warm up; over ten parts of the second a line is laid
+  through the guard's resident memory, and its slope with an interval (95 %, Student's t) must not lie wholly above 16
+  bytes a question, which at this rate would be 0.4 GB a day.
 
 Run: python benchmarks/soak_guard.py [MINUTES] [--spoil row|answer|memory]; it exits with 1 where something is wrong.
 With --spoil something is broken on purpose (a row deleted, one answer in 1,000 exchanged, 20 KB kept of each call), to
@@ -37,6 +39,7 @@ from typing import Any
 
 import numpy as np
 from numpy import ndarray as Array
+from scipy.stats import linregress, t
 
 from safelight.guard.chain import sealed
 from safelight.guard.stores.sqlite import SqliteStore
@@ -45,6 +48,7 @@ RATE, BURST, BURSTS, LINES, CLIENTS = 300, 600, 20.0, 24, 200
 VALUES, CLASSES, MOST = 12, 6, 4
 RELOADS, BROKEN, DOWN, GRACE = 15.0, 5.0, 3.0, 1.0  # seconds
 DECIMALS = (2, 3)
+PARTS, LEAK = 10, 16.0  # parts of the second half; bytes a question
 WEIGHTS = np.random.default_rng(0).normal(size=(VALUES, CLASSES))
 POLICY = """
 [upstream]
@@ -97,6 +101,8 @@ class Run:
         spent: records of each client that were let through.
         statuses: of answers.
         wrong: answers that should not have come.
+        memory: seconds since the start, questions answered by then, and resident bytes of the guard.
+        took: seconds of each answer.
     """
 
     key: bytes
@@ -107,7 +113,8 @@ class Run:
     spent: Counter[str] = field(default_factory=Counter)
     statuses: Counter[int] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
-    memory: list[tuple[float, int]] = field(default_factory=list)
+    memory: list[tuple[float, int, int]] = field(default_factory=list)
+    took: list[float] = field(default_factory=list)
 
     def in_force(self, began: float, ended: float) -> set[int]:
         """Return the decimals of the policies that may have been in force at any time of a call."""
@@ -124,6 +131,7 @@ class Run:
         self.spent[client] += len(x)
         self.statuses[status] += 1
         began, ended = times
+        self.took.append(ended - began)
         if status == 200:
             data = np.array(json.loads(said)["outputs"][0]["data"]).reshape(len(x), -1)
             scores = scores_of(x)
@@ -279,7 +287,7 @@ async def trouble(
     upstream, _ = ports
     start, turn, crashed, broken = time.perf_counter(), 0, False, False
     while (now := time.perf_counter() - start) < seconds:
-        run.memory.append((now, resident(servers["guard"].pid)))
+        run.memory.append((now, len(run.took), resident(servers["guard"].pid)))
         if now // RELOADS > turn:
             turn = int(now // RELOADS)
             decimals = DECIMALS[turn % 2]
@@ -301,6 +309,21 @@ async def trouble(
             await listens(upstream)
             run.down = (run.down[0], time.perf_counter())
         await asyncio.sleep(1.0)
+
+
+def growth(memory: Array) -> tuple[float, float, float]:
+    """Return by how many bytes a question memory grows after the first half, and an interval of it (95 %).
+
+    The means of ten parts stand for single readings, which are too alike from second to second to be told apart.
+
+    Args:
+        memory: (n, 3) seconds, questions, bytes.
+    """
+    half = memory[memory[:, 0] >= memory[-1, 0] / 2]
+    parts = np.array([part.mean(axis=0) for part in np.array_split(half, PARTS)])
+    line = linregress(parts[:, 1], parts[:, 2])
+    off = float(t.ppf(0.975, PARTS - 2) * line.stderr)
+    return line.slope, line.slope - off, line.slope + off
 
 
 def found(run: Run, store: SqliteStore) -> list[str]:
@@ -328,16 +351,20 @@ def found(run: Run, store: SqliteStore) -> list[str]:
     totals = {client: state.total for client, state in store.clients().items()}
     if not run.unanswered and totals != dict(run.spent):
         wrong.append("the budgets are not spent by what was let through")
-    half = [size for at, size in run.memory if at >= run.memory[-1][0] / 2]
-    start, end = np.median(half[:5]), np.median(half[-5:])
-    if end > 1.1 * start + 8e6:
-        wrong.append(f"memory grew from {start / 1e6:.0f} to {end / 1e6:.0f} MB in the last half")
+    memory = np.array(run.memory, float)
+    slope, low, high = growth(memory)
+    if low > LEAK:
+        wrong.append(f"memory grows by {low:.0f} bytes a question at least")
     print(f"{len(run.judged):,} questions answered, by status: {dict(run.statuses)}")
     print(f"{rows.total():,} rows of calls among {head.rows:,} of the log; others: {dict(others)}")
     print(f"{len(run.changed)} policies; the model server was down for {run.down[1] - run.down[0]:.1f} s")
+    start, half, end = memory[[0, len(memory) // 2, -1], 2] / 1e6
+    print(f"memory: {start:.0f} MB at the start, {half:.0f} at half time, {end:.0f} at last")
     print(
-        f"memory: {run.memory[0][1] / 1e6:.0f} MB at the start, {start / 1e6:.0f} at half time, {end / 1e6:.0f} at last"
+        f"in the second half it grew by {slope:.1f} [{low:.1f}, {high:.1f}] bytes a question; at most {LEAK:g} may be"
     )
+    p50, p99, most = 1000 * np.percentile(run.took, (50, 99, 100))
+    print(f"an answer took {p50:.1f} ms (p50), {p99:.0f} ms (p99), {most:.0f} ms at the most, bursts included")
     return wrong
 
 

@@ -19,6 +19,7 @@ from safelight.drill.case import Drill
 from safelight.drill.result import Drills, as_json, details, lines
 from safelight.drill.rounds import drill, harmless
 from safelight.drill.server import ModelServer, serving
+from safelight.drill.visitors import Visitors
 from safelight.errors import TargetFailed
 from safelight.evidence import Evidence
 from safelight.guard.alarm import Alarm
@@ -246,6 +247,6 @@ def test_what_does_not_fit_is_left_out_with_its_reason():
 
 
 def test_harmless_clients_ring_as_often_as_the_watch_says():
-    assert harmless(case(), 20) is None  # nothing watches
-    counted = harmless(case(watch=lambda: Bell(10)), 20)
+    assert harmless(case(), Visitors(20)) is None  # nothing watches
+    counted = harmless(case(watch=lambda: Bell(10)), Visitors(20))
     assert (counted.clients, counted.alarms) == (20, 1)

@@ -14,6 +14,7 @@ from safelight.drill.crowds import Regulars
 from safelight.drill.rounds import drill, harmless
 from safelight.drill.scene import name_of, rehearsed
 from safelight.drill.traffic import as_seen, visits
+from safelight.drill.visitors import Visitors
 from safelight.guard.calibrate import calibrate
 from safelight.guard.calibration import save
 from safelight.guard.policy import GuardPolicy, Key, Protocol, Signals, Upstream
@@ -54,7 +55,7 @@ def test_an_attack_is_noticed_and_stopped_and_others_are_left_alone(watching):
     assert found.detected_at is not None
     assert found.detected_at == found.contained_at
     assert found.runs[0].contained_by(0.5)
-    assert harmless(case(watching), 40).alarms == 0
+    assert harmless(case(watching), Visitors(40)).alarms == 0
     assert [path.name for path in watching.folder.iterdir()] == ["calibration.npz"]  # nothing of the owner's is touched
 
 

@@ -17,6 +17,13 @@ import pytest
 UPSTREAM = '[upstream]\nurl = "http://127.0.0.1:{}"\nprotocol = "{}"\nmodel = "diag"\n'
 
 
+def rewrite(path: Path, text: str) -> None:
+    """Write a file anew, as if it had been still for a while: a guard takes it at the next look."""
+    path.write_text(text)
+    then = time.time_ns() - 5_000_000_000
+    os.utime(path, ns=(then, then))
+
+
 class Counted:
     """A model server: two classes, sure of one. `got` holds (method, path, headers, body) of each request."""
 
@@ -66,6 +73,10 @@ class GuardProcess:
         self.folder, self.port, self.process = folder, port, process
         self.policy = folder / "guard.toml"
 
+    def change(self, policy: str) -> None:
+        """Give it another policy, which holds for the next call."""
+        rewrite(self.policy, policy)
+
     def raw(self, request: bytes, patience: float = 2.0) -> bytes:
         """Send bytes as they are, and return all that comes back until the other end hangs up or falls silent."""
         parts = []
@@ -113,6 +124,11 @@ def counted():
     yield server
     server.server.shutdown()
     server.server.server_close()
+
+
+@pytest.fixture(scope="session", name="rewrite")
+def rewritten():
+    return rewrite
 
 
 @pytest.fixture(scope="session")

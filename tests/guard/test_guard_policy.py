@@ -2,6 +2,10 @@
 
 import hashlib
 import os
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,7 @@ import pytest
 from safelight.defences.outputs.policy import OutputPolicy
 from safelight.errors import InputError
 from safelight.guard.policy import Fail, Protocol, read_policy
+from safelight.guard.settling import LONGER, STILL
 from safelight.guard.watch import WatchedPolicy
 
 SMALLEST = '[upstream]\nurl = "http://127.0.0.1:5000"\nprotocol = "mlflow"\n'
@@ -124,15 +129,15 @@ def test_a_missing_file_and_clients_with_one_key_or_one_name_are_refused(tmp_pat
         read_policy(written(tmp_path, two.format("a", "0" * 64)))
 
 
-def test_a_changed_file_is_read_again_and_a_broken_one_leaves_the_old_policy(tmp_path):
+def test_a_changed_file_is_read_again_and_a_broken_one_leaves_the_old_policy(tmp_path, rewrite):
     path = written(tmp_path, SMALLEST + "[budget]\nper_minute = 5\n")
     said: list[str] = []
     watched = WatchedPolicy(path, said.append)
     assert watched.now().budget.per_minute == 5
-    path.write_text(SMALLEST + "[budget]\nper_minute = 70\n")
+    rewrite(path, SMALLEST + "[budget]\nper_minute = 70\n")
     assert watched.now().budget.per_minute == 70
     assert said == [f"{path} was read again"]
-    path.write_text(SMALLEST + "[budget]\nper_minut = 9\n")
+    rewrite(path, SMALLEST + "[budget]\nper_minut = 9\n")
     assert watched.now().budget.per_minute == 70
     assert watched.now().budget.per_minute == 70  # said once
     assert "per_minut" in watched.trouble
@@ -140,10 +145,109 @@ def test_a_changed_file_is_read_again_and_a_broken_one_leaves_the_old_policy(tmp
     assert said[1].startswith("the old policy stays in force: ")
     os.remove(path)
     assert watched.now().budget.per_minute == 70
+    assert "per_minut" in watched.trouble  # a file that is gone may be on its way
+    time.sleep(1.05)
+    assert watched.now().budget.per_minute == 70
     assert "cannot be read" in watched.trouble
-    path.write_text(SMALLEST.replace("5000", "6000"))
+    rewrite(path, SMALLEST.replace("5000", "6000"))
     assert watched.now().upstream.url.endswith(":5000")
     assert "needs a restart" in watched.trouble
-    path.write_text(SMALLEST)
+    rewrite(path, SMALLEST)
     assert watched.now().budget.per_minute is None
     assert watched.trouble == ""
+
+
+WRITER = """
+import sys, time
+path, wait, *parts = sys.argv[1:]
+with open(path, "w") as file:
+    for part in parts:
+        file.write(part)
+        file.flush()
+        time.sleep(float(wait))
+"""
+STRICT = SMALLEST + "[budget]\nper_minute = 5\n[outputs]\nlabel_only = true\n"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (SMALLEST + "[budget]\nper_minute = 6\n", "[outputs]\nlabel_only = true\n"),  # cut between two tables
+        (SMALLEST + "[budget]\nper_minute = 6\n[outputs]\nlabel_", "only = true\n"),  # within a word
+        ("", SMALLEST + "[budget]\nper_minute = 6\n", "[outputs]\nlabel_only = true\n"),  # emptied first
+    ],
+)
+def test_a_file_that_is_still_being_written_is_no_policy(tmp_path, monkeypatch, parts):
+    monkeypatch.setattr("safelight.guard.settling.LONGER", 10.0)  # a writer may be kept from its work for a while
+    path = written(tmp_path, STRICT)
+    said: list[str] = []
+    watched = WatchedPolicy(path, said.append)
+    took, start = set(), time.monotonic()
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(path), "0.3", *parts]) as writer:
+        while writer.poll() is None or watched.now().budget.per_minute == 5:
+            policy = watched.now()
+            took.add((policy.budget.per_minute, policy.outputs.label_only))
+            assert time.monotonic() - start < 20
+            time.sleep(0.001)
+    assert took | {(6, True)} == {(5, True), (6, True)}
+    assert said == [f"{path} was read again"]
+    assert (watched.now().budget.per_minute, watched.trouble) == (6, "")
+
+
+def test_a_whole_file_is_taken_after_a_moment_and_one_that_says_less_after_longer(tmp_path):
+    path = written(tmp_path, STRICT)
+    watched = WatchedPolicy(path)
+
+    def taken(text, rate):
+        path.write_text(text)
+        start = time.monotonic()
+        while watched.now().budget.per_minute != rate:
+            assert time.monotonic() - start < 20
+            time.sleep(0.001)
+        return time.monotonic() - start
+
+    assert STILL - 0.02 <= taken(STRICT.replace("= 5", "= 8") + "decimals = 2\n", 8) < LONGER
+    assert taken(SMALLEST + "[budget]\nper_minute = 9\n", 9) >= LONGER - 0.02
+    fresh = tmp_path / "fresh"
+    fresh.write_text(SMALLEST)
+    os.utime(fresh, (1e9, 1e9))  # as a file that was written before and is moved in whole
+    fresh.replace(path)
+    assert watched.now().budget.per_minute is None
+
+
+def test_many_threads_read_a_change_once_and_none_waits(tmp_path, rewrite):
+    path = written(tmp_path, STRICT)
+    said: list[str] = []
+    watched = WatchedPolicy(path, said.append)
+    ended, found = threading.Event(), []
+
+    def look():
+        while not ended.is_set():
+            found.append(watched.now().budget.per_minute)
+            time.sleep(0.001)
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for rate in (6, 7, 8):
+        rewrite(tmp_path / "next", STRICT.replace("= 5", f"= {rate}"))
+        (tmp_path / "next").replace(path)
+        until = time.monotonic() + 10
+        while watched.now().budget.per_minute != rate:
+            assert time.monotonic() < until
+            time.sleep(0.001)
+    ended.set()
+    for thread in threads:
+        thread.join()
+    assert said == [f"{path} was read again"] * 3
+    assert set(found) <= {5, 6, 7, 8}
+
+
+def test_a_file_of_a_clock_that_is_ahead_is_still_when_it_was_looked_at_for_long_enough(tmp_path):
+    path = written(tmp_path, STRICT)
+    watched = WatchedPolicy(path)
+    path.write_text(STRICT.replace("= 5", "= 8"))
+    os.utime(path, (time.time() + 3600, time.time() + 3600))
+    assert watched.now().budget.per_minute == 5
+    time.sleep(STILL)
+    assert watched.now().budget.per_minute == 8

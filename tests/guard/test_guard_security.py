@@ -43,7 +43,7 @@ def door(tmp_path_factory, counted, guard_running, guard_upstream):
 @pytest.fixture
 def before(counted, door):
     """How many requests the server has got so far."""
-    door.policy.write_text(door.usual)
+    door.change(door.usual)
     counted.reply = None
     yield len(counted.got)
     counted.reply = None
@@ -109,7 +109,7 @@ def test_a_token_that_was_seen_on_the_way_is_good_for_nothing_more(tmp_path, cou
         assert sorted(answers) == [200] + [401] * 7
     with guard_running(tmp_path, policy + "once = true\n") as guard:
         assert status(guard.raw(post(more=seen))) == 401  # and not by a guard that was started again
-        guard.policy.write_text(policy)
+        guard.change(policy)
         short = bearer("n-4", 1.5)
         assert status(guard.raw(post(more=short))) == 200
         assert status(guard.raw(post(more=short))) == 200  # what is not good once alone ends with its exp
@@ -127,7 +127,7 @@ SPOOFS = {
 
 
 def test_what_a_client_says_of_itself_changes_nothing_and_goes_no_further(door, counted, before):
-    door.policy.write_text(door.usual + "[budget]\nlifetime = 1000\nper_minute = 2\n")
+    door.change(door.usual + "[budget]\nlifetime = 1000\nper_minute = 2\n")
     more = AUTH + b"".join(f"{name}: {value}\r\n".encode() for name, value in SPOOFS.items())
     assert status(door.raw(post(more=more))) == 200
     headers = {name.lower(): value for name, value in counted.got[-1][2]}
@@ -291,7 +291,7 @@ def test_names_of_models_are_one_part_of_a_path(tmp_path, counted, guard_running
 def test_routes_fail_as_they_say_and_no_trick_moves_a_path_between_them(tmp_path, counted, door, before):
     odd = b'{"inputs": [[1.0]], "params": {"a": 1}}'
     routes = '[fail]\nmode = "closed"\n[[route]]\npath = "/open/*"\nfail = "open"\n'
-    door.policy.write_text(door.usual + routes)
+    door.change(door.usual + routes)
     assert status(door.raw(post(odd))) == 400
     assert came(counted, before) == []
     counted.reply = (200, {}, b"as it was")
@@ -305,9 +305,9 @@ def test_routes_fail_as_they_say_and_no_trick_moves_a_path_between_them(tmp_path
     assert came(counted, before) == []
     counted.reply = None
     hard = '[outputs]\ndecimals = 2\n[[route]]\npath = "/invocations"\n[route.outputs]\nlabel_only = true\n'
-    door.policy.write_text(door.usual + hard)
+    door.change(door.usual + hard)
     assert door.raw(post()).endswith(b'{"predictions":[[1.0,0.0]]}')
-    door.policy.write_text(door.usual + hard.replace("/invocations", "/other/*"))
+    door.change(door.usual + hard.replace("/invocations", "/other/*"))
     assert door.raw(post()).endswith(b'{"predictions":[[0.91,0.09]]}')
 
 
@@ -352,7 +352,7 @@ class Elsewhere:
 @pytest.mark.parametrize("mode", ["closed", "open"])
 def test_nothing_makes_the_guard_ask_another_server(door, counted, before, mode):
     other = Elsewhere()
-    door.policy.write_text(door.usual + f'[fail]\nmode = "{mode}"\n')
+    door.change(door.usual + f'[fail]\nmode = "{mode}"\n')
     try:
         for code in (301, 302, 303, 307, 308):
             counted.reply = (code, {"location": f"http://{other.place.decode()}/invocations"}, b"")

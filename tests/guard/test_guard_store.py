@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from safelight.errors import Changed, InputError, StoreFailed
-from safelight.guard.chain import Head
+from safelight.guard.chain import START as FIRST
+from safelight.guard.chain import Head, digest, secret, text_of
 from safelight.guard.judge import Call, ClientState, Limit, Step, Verdict, judge
 from safelight.guard.policy import Budget, GuardPolicy, Protocol, Upstream
 from safelight.guard.store import Store
@@ -113,9 +114,8 @@ def test_every_change_of_the_log_shows(store, statement, trouble):
 def test_rows_cut_off_at_the_end_show_against_a_head_that_was_noted(store):
     filled(store)
     noted, _ = store.verify()
-    assert changed(store, "DELETE FROM log WHERE number > 4") == ""
-    assert store.verify(noted)[1] == "the log ends at row 4, and row 6 was noted"
-    store.note("more", START)
+    assert changed(store, "DELETE FROM log WHERE number > 5") == ""
+    assert store.verify(noted)[1] == "the log ends at row 5, and row 6 was noted"
     store.note("more", START)
     assert store.verify(noted)[1] == "row 6 is not the one that was noted"
     assert store.verify(Head(2, "00"))[1] == "row 2 is not the one that was noted"
@@ -267,7 +267,7 @@ def test_documents_are_written_with_their_row_by_one_at_a_time(store):
 
 def test_the_log_is_walked_while_calls_go_on(store):
     filled(store)
-    with store._log() as rows:
+    with store._log() as (rows, _):
         next(rows)
         begun = time.monotonic()
         assert store.decide(POLICY, call(START + 20)).verdict is Verdict.ALLOWED
@@ -298,11 +298,21 @@ CREATE TABLE clients (client TEXT PRIMARY KEY, arrival REAL NOT NULL, day INTEGE
 CREATE TABLE log (number INTEGER PRIMARY KEY, text TEXT NOT NULL, digest BLOB NOT NULL);
 INSERT INTO clients VALUES ('ward-3', 0, 20833, 4, 9, 0, 1800000000), ('lab', 0, 20833, 1, 1, 1800000060, 1800000000);
 """
+ROWS = [
+    {"what": "call", "client": "ward-3", "at": START - 86400, "records": 5, "verdict": "allowed"},
+    {"what": "call", "client": "ward-3", "at": START, "records": 4, "verdict": "allowed"},
+    {"what": "call", "client": "lab", "at": START, "records": 1, "verdict": "allowed"},
+    {"what": "quarantine", "client": "lab", "until": START + 60, "at": START},
+]
 
 
 def test_a_file_from_before_there_were_steps_is_brought_up_to_date(tmp_path):
     with sqlite3.connect(tmp_path / "guard.db") as database:
         database.executescript(OLD)
+        last = FIRST
+        for number, facts in enumerate(ROWS, 1):
+            last = digest(secret(tmp_path / "guard.key"), last, number, text_of(facts))
+            database.execute("INSERT INTO log VALUES (?, ?, ?)", (number, text_of(facts), last))
     for _ in range(2):
         store = Store.open(tmp_path / "guard.db")
         assert store.decide(POLICY, call(records=2)).limit is Limit.LIFETIME
@@ -341,3 +351,14 @@ def test_a_document_that_was_changed_beside_the_log_shows(store, change, trouble
     with sqlite3.connect(store.path) as database:
         database.execute(f"{change} WHERE kind = 'approval'")
     assert store.verify()[1] == trouble
+
+
+def test_a_document_that_was_taken_away_for_a_while_shows(store):
+    for version in range(2):
+        store.write("tokens", "ward-3", {"used": version}, version, what="token", at=START)
+    store.close()
+    with sqlite3.connect(store.path) as database:
+        database.execute("DELETE FROM documents")
+    store.write("tokens", "ward-3", {"used": 0}, 0, what="token", at=START)
+    store.write("tokens", "ward-3", {"used": 1}, 1, what="token", at=START)
+    assert store.verify()[1] == "the tokens 'ward-3' was at version 0, and the rows before say 2"

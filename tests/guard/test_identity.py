@@ -488,7 +488,7 @@ def test_over_real_tls_a_certificate_of_the_authority_is_who_it_names(tmp_path, 
         for refused in ("stranger", None):  # certificates alone name clients, so nobody without one gets so far
             with pytest.raises(httpx.HTTPError):
                 ask(guard, cert=refused)
-        guard.policy.write_text(policy + BY_NAME + WARD)
+        guard.change(policy + BY_NAME + WARD)
         assert ask(guard, cert="lab", headers={"authorization": "Bearer pass-word"}).status_code == 401
         assert len(counted.got) == before
         assert ask(guard, cert="lab").status_code == 200

@@ -12,7 +12,20 @@ from safelight.errors import Changed, InputError
 from safelight.guard.alarm import Alarm
 from safelight.guard.chain import Head
 from safelight.guard.clocks import AI_ACT, GDPR, clocks, span
-from safelight.guard.incidents import NEXT, Incident, Incidents, Serious, Severity, Stage, joined, moved, stage_of
+from safelight.guard.incidents import (
+    NEXT,
+    Incident,
+    Incidents,
+    Serious,
+    Severity,
+    Stage,
+    concerns,
+    joined,
+    moved,
+    stage_of,
+)
+from safelight.guard.registry.embedded import Embedded
+from safelight.guard.registry.pointing import Move, Pointed
 from safelight.guard.responses.gdpr33 import GAP, draft
 from safelight.guard.store import Store
 
@@ -197,6 +210,7 @@ def shop(tmp_path, monkeypatch, store):
         '[upstream]\nurl = "http://127.0.0.1:1"\nprotocol = "oip"\n[[alerts]]\nkind = "file"\npath = "alerts.jsonl"\n'
     )
     (tmp_path / "guard.toml").write_text(text)
+    store.quarantine("ward-3", NOW - 1, NOW - 2)  # so that it is known
     Incidents(store).open(replace(NEW, opened=time.time() - 60))
     return tmp_path
 
@@ -230,6 +244,54 @@ def test_the_commands_take_an_incident_to_its_end_and_say_so(shop, capsys):
     assert "closed" in capsys.readouterr().out
 
 
+def test_an_incident_is_opened_by_hand_with_all_that_an_alarm_gives_it(shop, store, capsys):
+    keys = '[[clients.key]]\nid = "{}"\nsha256 = "{}"\ncohort = "wards"\n'
+    policy = shop / "guard.toml"
+    policy.write_text(policy.read_text() + keys.format("ward-4", "a" * 64) + keys.format("ward-5", "b" * 64))
+    text = policy.read_text().replace('"oip"', '"oip"\nmodel = "diag@champion"')
+    versions = "".join(f'[[upstream.version]]\nid = "{n}"\nurl = "http://127.0.0.1:{n}"\n' for n in (1, 2))
+    policy.write_text(text.replace("[[alerts]]", versions + "[[alerts]]", 1))
+    Embedded(store).move("diag@champion", Move(NOW, "promote", "", "2"), Pointed())
+    store.write("risk", "ward-4", {"signals": {"rate": 0.7}, "threshold": 1.0}, 0, what="risk", at=NOW)
+    before = store.head()
+    words = ["guard", "incident", "--open", "--client", "ward-4", "--by", "Ada", "--note", "odd questions by phone"]
+    assert main([*words, "--severity", "high", "--people", "3"]) == 0
+    out = capsys.readouterr().out
+    assert "I0002: opened, high, client ward-4, opened by hand" in out
+    assert "GDPR Art. 33(1), 72 hours" in out
+    assert "AI Act Art. 73(2), 15 days" in out
+    found = Incidents(store).get("I0002")
+    assert (found.client, found.cohort, found.models, found.versions) == ("ward-4", "wards", ("diag@champion",), ("2",))
+    assert (found.scores, found.alarms, found.people) == ({"rate": 0.7}, 0, 3)
+    assert found.head == f"{before.rows}:{before.digest}"
+    assert (found.steps[0]["by"], found.steps[0]["note"]) == ("Ada", "odd questions by phone")
+    (evidence,) = store.documents("evidence")
+    assert evidence.facts["watch"]["ward-4"]["signals"] == {"rate": 0.7}
+    assert evidence.facts["clients"]["ward-4"]["step"] == "none"
+    assert (evidence.facts["why"], evidence.facts["by"]) == ("odd questions by phone", "Ada")
+    logged = {row["what"]: row for row in rows(store)}
+    assert (logged["incident opened"]["by"], logged["incident opened"]["client"]) == ("Ada", "ward-4")
+    assert store.verify(before)[1] == ""
+    (alert,) = [json.loads(line) for line in (shop / "alerts.jsonl").read_text().splitlines()]
+    assert (alert["incident"], alert["severity"], alert["resolved"], alert["scope"]) == (
+        "I0002",
+        "high",
+        False,
+        "client",
+    )
+    assert "Opened by a person" in draft(found, time.time())
+    assert main(words) == 2
+    assert "I0002 is open about client ward-4 already" in capsys.readouterr().err
+    assert main([*words, "--client", "ward-5", "--model", "other"]) == 0
+    assert "I0003: opened, medium, clients ward-4, ward-5, opened by hand" in capsys.readouterr().out
+    both = Incidents(store).get("I0003")
+    assert (both.clients, both.client, both.versions) == (("ward-4", "ward-5"), "", ())
+    assert concerns(both, replace(ALARM, client="ward-5"))
+    assert not concerns(both, replace(ALARM, client="", cohort="wards"))
+    message = json.loads((shop / "alerts.jsonl").read_text().splitlines()[-1])
+    assert message["summary"] == "MEDIUM: I0003 of the guard: a person's suspicion of several clients at model other"
+
+
 def test_a_term_that_is_over_is_exit_code_one(shop, capsys):
     assert main(["guard", "incident", "I0001", "--aware", "2020-01-01T09:30", "--by", "Ada"]) == 0
     assert main(["guard", "incidents"]) == 1
@@ -247,6 +309,14 @@ def test_a_term_that_is_over_is_exit_code_one(shop, capsys):
         (["I0001", "--notified", "gdpr", "--by", "A"], "--notified is 'gdpr'; use one of gdpr33, aiact73"),
         (["I0001", "--people", "4"], "give --by NAME"),
         (["I0001", "--draft", "gdpr34"], "--draft is 'gdpr34'; there is gdpr33"),
+        ([], "Give the NAME of an incident, such as I0001"),
+        (["I0001", "--client", "ward-3"], "--client and --model go with --open"),
+        (["I0001", "--open"], "--open begins a new incident"),
+        (["--open", "--by", "A", "--note", "w"], "An incident needs at least one client"),
+        (["--open", "--client", "ward-9", "--by", "A", "--note", "w"], "There is no client 'ward-9'"),
+        (["--open", "--client", "ward-3", "--note", "w"], "needs the name of who opens it, and why"),
+        (["--open", "--client", "ward-3", "--by", "A"], "needs the name of who opens it, and why"),
+        (["--open", "--client", "ward-3", "--by", "A", "--note", "w", "--people", "-1"], "people is -1"),
     ],
 )
 def test_what_cannot_be_done_is_said(shop, capsys, words, trouble):

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -17,8 +18,11 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
+from safelight.guard.alarm import Alarm
 from safelight.guard.exchange import Answer, send_answer
+from safelight.guard.incidents import Incidents
 from safelight.guard.middleware import GuardMiddleware
+from safelight.guard.policy import Version
 
 DIGITS = load_digits()
 MODEL = LogisticRegression(C=1e-5, max_iter=500).fit(DIGITS.data, DIGITS.target)
@@ -208,11 +212,25 @@ def test_quarantine_is_403_and_release_ends_it(guarded):
     assert guard.predict().status_code == 200
 
 
-def test_a_changed_policy_holds_at_once_and_a_broken_one_does_not(guarded):
+def test_an_alarm_names_the_version_that_was_asked(guarded):
+    class Rings:
+        def see(self, seen):
+            return [Alarm(seen.client, seen.cohort, seen.model, seen.at, "class-ascent", 9.0, 3.0, 8)]
+
+    guard = guarded(watcher=Rings())
+    version = Version("2", "http://127.0.0.1:1")
+    guard.guard.following = SimpleNamespace(now=lambda: version)
+    refused(guard.predict(), 403)
+    rows = [json.loads(row.text) for row in guard.guard.store.tail(50)]
+    assert [row["version"] for row in rows if row["what"] == "alarm"] == ["2"]
+    assert Incidents(guard.guard.store).get("I0001").versions == ("2",)
+
+
+def test_a_changed_policy_holds_at_once_and_a_broken_one_does_not(guarded, rewrite):
     guard = guarded()
-    guard.policy.write_text(HEAD + WARD + "[outputs]\nlabel_only = true\n")
+    rewrite(guard.policy, HEAD + WARD + "[outputs]\nlabel_only = true\n")
     assert set(np.array(guard.predict().json()["predictions"]).reshape(-1)) == {0.0, 1.0}
-    guard.policy.write_text(HEAD + WARD + "[outputs]\nlabel_only = false\ntopk = 3\n")
+    rewrite(guard.policy, HEAD + WARD + "[outputs]\nlabel_only = false\ntopk = 3\n")
     assert set(np.array(guard.predict().json()["predictions"]).reshape(-1)) == {0.0, 1.0}
     assert "was read again" in guard.said[0]
     assert "the old policy stays in force" in guard.said[1]

@@ -1,5 +1,7 @@
 """Playbooks are read strictly, matched by plain words, and followed up a ladder that comes down again."""
 
+import os
+import time
 import tomllib
 from contextlib import suppress
 from dataclasses import replace
@@ -118,21 +120,30 @@ def test_no_text_breaks_the_reading_of_an_action(text):
         assert isinstance(parse_action(text, "here"), Action)
 
 
-def test_a_file_is_followed_and_a_broken_one_leaves_the_old_ones(tmp_path):
+def test_a_file_is_followed_and_a_broken_one_leaves_the_old_ones(tmp_path, rewrite):
     said, path = [], tmp_path / "playbooks.toml"
     books = Playbooks(said.append)
     assert books.now(None) is DEFAULT
     assert books.now(path) is DEFAULT
     assert "cannot be read" in said[-1]
-    path.write_text(TEXT)
+    rewrite(path, TEXT)
     assert [book.name for book in books.now(path)] == ["sybils", "loud", "rest"]
-    path.write_text(TEXT + "oops")
+    rewrite(path, TEXT + "oops")
     assert len(books.now(path)) == len(books.now(path)) == 3
     assert "the old playbooks stay in force" in said[-1]
     assert len(said) == 3
     path.write_bytes(b"\xff")
     assert len(books.now(path)) == 3
+    assert len(said) == 3  # it may still be being written
+    os.utime(path, (1e9, 1e9))
+    assert len(books.now(path)) == 3
     assert "no text in UTF-8" in said[-1]
+    rewrite(path, TEXT)
+    assert len(books.now(path)) == 3
+    path.write_text(TEXT[: TEXT.rindex("[[playbook]]")])
+    assert len(books.now(path)) == 3  # half of them, valid
+    time.sleep(0.15)
+    assert len(books.now(path)) == 3
     assert books.now(None) is DEFAULT
 
 

@@ -17,9 +17,10 @@ import pytest
 import redis
 
 from safelight.errors import Changed, InputError, StoreFailed
-from safelight.guard.judge import Call, ClientState, Limit, Step, Verdict, judge
-from safelight.guard.policy import Budget, GuardPolicy, Protocol, Storing, Upstream, parse_policy
+from safelight.guard.judge import Account, Call, ClientState, Limit, Step, Verdict, epsilons_of, judge
+from safelight.guard.policy import Budget, GuardPolicy, Noise, Outputs, Protocol, Storing, Upstream, parse_policy
 from safelight.guard.store import open_store
+from safelight.guard.stores.ledger import Ledger
 from safelight.guard.stores.postgres import PostgresStore
 from safelight.guard.stores.shared import BATCH, SharedStore
 
@@ -87,7 +88,9 @@ def mended(store, at: float = START, client: str = "other") -> bool:
 
 
 def rows(store) -> list[dict]:
-    return [json.loads(row.text) for row in reversed(store.tail(100_000))]
+    """Return the rows of the log; those that say what was set aside for Redis are left out."""
+    found = [json.loads(row.text) for row in reversed(store.tail(100_000))]
+    return [row for row in found if row["what"] != "set aside"]
 
 
 # What any database does ----------------------------------------------------------------------------------------------
@@ -131,6 +134,9 @@ def test_the_dashboards_questions_are_answered(opened):
     assert store.census(START + 100, START + 50) == (1, frozenset({"b"}))
     assert set(store.clients()) == {"a", "b"}
     assert [json.loads(row.text)["what"] for row in store.tail(5, "b")] == ["slow", "call"]
+    assert [row.number for row in store.tail(5)] == [3, 2, 1]
+    assert [row.number for row in store.tail(1, before=3)] == [2]
+    assert [row.number for row in store.tail(5, "b", before=3)] == [2]
 
 
 @pytest.mark.parametrize(
@@ -193,6 +199,7 @@ def test_the_script_judges_as_the_pure_function(opened, seed):
         return Budget(*(int(rng.integers(1, most)) if rng.random() < 0.7 else None for most in (40, 300, 900)))
 
     policy = replace(POLICY, budget=budget(), budgets={"c1": budget()}, cohorts={"a": budget()}, models={"m": budget()})
+    policy = replace(policy, outputs=Outputs(noise=Noise(2.5, epsilon_lifetime=200.0)))
     store = opened(fast=True)
     clients: dict[str, ClientState] = {}
     others: dict[str, object] = {}
@@ -201,7 +208,8 @@ def test_the_script_judges_as_the_pure_function(opened, seed):
         at += float(rng.choice([0.0, 0.01, 1.0, 30.0, 3000.0], p=[0.3, 0.3, 0.3, 0.09, 0.01]))
         client = f"c{rng.integers(3)}"
         asked = Call(client, str(rng.choice(["a", "b"])), str(rng.choice(["m", "n"])), at - float(rng.random() < 0.1),
-                     int(rng.integers(1, 12)), b"", proven=bool(rng.random() < 0.5))  # fmt: skip
+                     int(rng.integers(1, 12)), b"", proven=bool(rng.random() < 0.5),
+                     noise=int(rng.choice([0, 300, 2500])))  # fmt: skip
         if rng.random() < 0.03:
             step, ends = Step(int(rng.integers(7))), at + float(rng.integers(-5, 50))
             store.step(client, step, ends, at)
@@ -213,6 +221,9 @@ def test_the_script_judges_as_the_pure_function(opened, seed):
         assert store.decide(policy, asked) == expected
         found.append(expected.verdict)
     assert len(set(found)) >= 4
+    for client in clients:
+        spent = others.get(epsilons_of(client), Account()).total
+        assert spent <= store.account(epsilons_of(client)).total <= min(spent + BATCH * 2500, 200_000)  # set aside
     store.close()
 
 
@@ -256,8 +267,8 @@ def test_three_guards_at_once_spend_one_budget_exactly(opened, url, valkey, fast
     assert sum(answer.count("allowed") for answer in answers) == lifetime
     store = opened(fast)
     assert store.state("ward-3").total == lifetime
-    head, trouble = store.verify()
-    assert (head.rows, trouble) == (lifetime + 3, "")
+    assert len(rows(store)) == lifetime + 3
+    assert store.verify()[1] == ""
 
 
 @pytest.mark.parametrize("fast", [False, True])
@@ -271,7 +282,7 @@ def test_a_guard_that_is_killed_gives_nothing_back_and_its_rows_are_there(opened
     store = opened(fast)
     assert told >= 20
     assert told <= store.state("ward-3").total <= told + 1
-    until(lambda: told <= store.head().rows <= told + 1)
+    until(lambda: told <= len(rows(store)) <= told + 1)
     assert store.verify()[1] == ""
 
 
@@ -426,3 +437,115 @@ def test_redis_whose_memory_was_wiped_gives_nothing_back(opened, valkey):
         after += 1
     assert decision.limit is Limit.LIFETIME
     assert 500 - BATCH <= 120 + after <= 500
+
+
+# Who can write to PostgreSQL -----------------------------------------------------------------------------------------
+
+
+def written(store, statement: str) -> None:
+    with psycopg.connect(store.url, autocommit=True) as database:
+        database.execute(statement)
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_budgets_and_steps_in_postgresql_are_held_to_the_log(opened, fast):
+    store = opened(fast)
+    policy = replace(POLICY, budget=Budget(600, 500, 1000), cohorts={"wards": Budget(600)}, models={"diag": Budget()})
+    for at in (START, START + 1, START + 86400):
+        store.decide(policy, call(at, 3))
+    store.step("held", Step.QUARANTINE, START + 9e5, START)
+    until(lambda: len(rows(store)) == 4)
+    ledger = Ledger()
+    assert store.verify(ledger=ledger)[1] == ""
+    assert ledger.words == "3 budgets and 1 step agree with the log"
+    held = opened().state("ward-3").total
+    assert held == 9 if not fast else held > 100  # what is set aside counts as spent
+    for table, change, back, words in (
+        ("clients WHERE client = 'ward-3'", "total = total - 1", "total = total + 1",
+         f"client 'ward-3' has spent {held - 1} records in the database, and {held} in the log"),
+        ("accounts WHERE account LIKE '[\"cohort%'", "day = day + 9", "day = day - 9", "cohort 'wards' is on day 208"),
+        ("clients WHERE client = 'held'", "step = 0", "step = 5", "client 'held' has no step in the database"),
+        ("clients WHERE client = 'held'", "until = until - 9", "until = until + 9", "client 'held' has the step 'quar"),
+    ):  # fmt: skip
+        name, where = table.split(" ", 1)
+        written(store, f"UPDATE safelight_{name} SET {change} {where}")
+        assert words in store.verify()[1]
+        written(store, f"UPDATE safelight_{name} SET {back} {where}")
+        assert store.verify()[1] == ""
+
+
+def test_more_than_was_set_aside_shows(opened, valkey):
+    """Redis has no key: who writes to it can free a budget, and the rows of the calls say how much of it."""
+    store = opened(fast=True)
+    policy = replace(POLICY, budget=Budget(None, 30, 60))
+    for _ in range(30):
+        store.decide(policy, call())
+    server, key = redis.Redis.from_url(valkey.url), store._fast.line.client("ward-3")
+    server.hset(key, mapping={"today": 0})
+    assert store.decide(policy, call()).verdict is Verdict.ALLOWED
+    until(lambda: len(rows(store)) == 31)
+    words = "client 'ward-3' was charged 31 records of its day, and 30 were set aside"
+    assert words in store.verify()[1]
+    server.hset(key, mapping={"today": 0, "total": 0})
+    for _ in range(30):
+        store.decide(policy, call())
+    until(lambda: len(rows(store)) == 61)
+    ledger = Ledger()
+    store.verify(ledger=ledger)
+    assert any("client 'ward-3' was charged 61 records, and 60 were set aside" in words for words in ledger.found)
+
+
+def test_a_budget_that_was_lowered_before_redis_began_anew_shows(opened, valkey):
+    store = opened(fast=True)
+    policy = replace(POLICY, budget=Budget(lifetime=1000))
+    for _ in range(30):
+        store.decide(policy, call())
+    written(store, "UPDATE safelight_clients SET total = 0, today = 0")
+    redis.Redis.from_url(valkey.url).flushall()
+    store.decide(policy, call())
+    until(lambda: len(rows(store)) == 31)
+    assert "client 'ward-3' had 0 records set aside before it, and the rows before say 100" in store.verify()[1]
+
+
+def test_what_was_set_aside_for_a_large_call_counts_on_the_next_day_too(opened):
+    store = opened(fast=True)
+    policy = replace(POLICY, budget=Budget(lifetime=10_000))
+    store.decide(policy, call())
+    line = store._fast.line
+    store._more(line, call(records=500), line.client("ward-3"), "", policy.budget, 1, 1, int(START // 86400))
+    for _ in range(5):
+        assert store.decide(policy, call(START + 86400, 90)).verdict is Verdict.ALLOWED
+    until(lambda: len(rows(store)) == 6)
+    assert store.verify()[1] == ""
+
+
+def test_a_table_that_drops_what_is_written_fails_and_shows(opened):
+    store = opened()
+    store.decide(POLICY, call())
+    written(store, "CREATE RULE r AS ON INSERT TO safelight_log DO INSTEAD NOTHING")
+    with pytest.raises(StoreFailed, match="a row was not taken: its table has a trigger or a rule that no guard made"):
+        store.decide(POLICY, call(START + 1))
+    until(lambda: store._keeper.line is not None)
+    assert "the database has a rule 'r', which no guard made" in store.verify()[1]
+
+
+def test_a_step_that_was_taken_away_in_redis_shows(opened, valkey):
+    store = opened(fast=True)
+    store.decide(POLICY, call())
+    store.quarantine("ward-3", START + 9e5, START)
+    assert store.decide(POLICY, call(START + 700)).verdict is Verdict.QUARANTINED
+    redis.Redis.from_url(valkey.url).hset(store._fast.line.client("ward-3"), "step", 0)
+    assert store.decide(POLICY, call(START + 701)).verdict is Verdict.ALLOWED
+    until(lambda: len(rows(store)) == 4)
+    assert "client 'ward-3' was judged with the step 'none', and the log says the step 'qu" in store.verify()[1]
+
+
+def test_a_redis_that_was_away_is_told_of_steps_before_it_judges(opened):
+    store = opened(fast=True)
+    store.decide(POLICY, call())
+    store._mover._stopped.set()  # nothing else tells it
+    store._mover._thread.join()
+    opened().quarantine("ward-3", START + 60, START)
+    store._fast.lost(OSError("gone"))
+    until(lambda: store._fast.line is not None)
+    assert store.decide(POLICY, call(START + 1)).verdict is Verdict.QUARANTINED

@@ -3,8 +3,10 @@
 import asyncio
 import hashlib
 import json
+import re
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
@@ -22,6 +24,7 @@ from safelight.guard.respond import Responder
 from safelight.guard.responses.approvals import Approvals, Word
 from safelight.guard.responses.deeds import carry_out
 from safelight.guard.responses.ladder import FOREVER
+from safelight.guard.responses.opening import open_by_hand
 from safelight.guard.store import open_store
 
 NOW = 1_800_000_000.0
@@ -124,6 +127,36 @@ def test_repeated_alarms_climb_join_the_incident_and_an_end_is_no_forgiveness(de
     assert one.ring() is Step.COARSEN  # released: it starts at the foot
     one.now += 25 * 3600
     assert one.ring() is Step.COARSEN  # quiet for a day
+
+
+def test_a_small_site_slows_first_and_holds_at_the_second_alarm(desk):
+    text = (Path(__file__).parents[2] / "docs" / "playbooks.md").read_text()
+    (book,) = re.findall(r"```toml\n(\[\[playbook\]\]\nname = \"small site\".*?)```", text, re.S)
+    one = desk("delay = 2\n", playbooks=book)
+    assert one.ring() is Step.SLOW
+    assert one.store.state("ward-3").until == NOW + 8 * 3600
+    allowed = one.store.decide(one.policy, Call("ward-3", "wards", "diag", NOW + 1, 1, b""))
+    assert (allowed.verdict, allowed.step) == (Verdict.ALLOWED, Step.SLOW)
+    one.now += 60
+    assert one.ring() is Step.QUARANTINE
+    assert one.store.state("ward-3").until == NOW + 60 + 3600
+    assert one.ring(client="ward-4") is Step.SLOW  # another client starts at the foot
+    one.now += 7200
+    one.ring()
+    assert one.store.state("ward-3").until == one.now + 7200
+    assert [each.alarms for each in Incidents(one.store).all()] == [3, 1]
+
+
+def test_an_alarm_names_its_version_and_joins_what_a_person_opened(desk):
+    one = desk()
+    asked(one.store, "ward-3", "ward-4")
+    said = []
+    open_by_hand(one.policy, one.store, ["ward-3", "ward-4"], "Ada", "odd questions", NOW, said.append)
+    one.ring(version="2")
+    one.ring(version="3")
+    (incident,) = Incidents(one.store).all()
+    assert (incident.alarms, incident.versions, incident.playbook, said) == (2, ("2", "3"), "", [])
+    assert [row["version"] for row in one.rows("alarm")] == ["2", "3"]
 
 
 def test_a_closed_incident_is_not_joined(desk):

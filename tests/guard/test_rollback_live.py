@@ -164,7 +164,7 @@ def test_a_running_guard_obeys_a_rollback_within_a_second_and_after_a_kill(site:
     assert command(site, "verify").stdout.startswith("The log is whole.")
     shown = command(site, "versions").stdout
     assert re.search(r"^diag@champion points at 1$", shown, re.M)
-    assert re.search(r"^2 +http\S+ +audit: leak, 1 leaks +worse: M001 \(membership, model\) leaks$", shown, re.M)
+    assert re.search(r"^2 +http\S+ +audit: leak, 1 leak +worse: M001 \(membership, model\) leaks$", shown, re.M)
     assert re.search(r"promote 1 -> 2, against the audits  the stump misses too much$", shown, re.M)
 
 

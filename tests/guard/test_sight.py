@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -15,10 +16,12 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from safelight.cli import main
+from safelight.cli.guard_run import begins, few
 from safelight.errors import InputError
 from safelight.guard.drift.reference import DriftReference
 from safelight.guard.judge import Step
 from safelight.guard.middleware import GuardMiddleware
+from safelight.guard.policy import read_policy
 from safelight.guard.sight import RISK
 
 DIGITS = load_digits()
@@ -170,31 +173,45 @@ def test_a_release_forgives_after_a_restart_too_and_not_what_comes_after_it(watc
     again.guard.close()
 
 
-def test_a_reload_changes_what_is_looked_for_and_a_broken_file_keeps_the_old(watched):
+def test_a_reload_changes_what_is_looked_for_and_a_broken_file_keeps_the_old(watched, rewrite):
     text = watched.policy.read_text()
-    watched.policy.write_text(text.replace("calibration.npz", "nothing.npz"))
+    rewrite(watched.policy, text.replace("calibration.npz", "nothing.npz"))
     assert set(watched.ask(3, [X[1500:1510]])) == {200}
     assert any("before looks on" in words for words in watched.said)
     assert watched.guard.sight.watches
-    watched.policy.write_text(HEAD + KEYS)
+    rewrite(watched.policy, HEAD + KEYS)
     watched.ask(3, [X[1500:1510]])
     assert not watched.guard.sight.watches
 
 
-def test_a_watch_that_breaks_holds_the_answer_back_unless_the_policy_is_open(watched):
+def test_a_watch_that_breaks_holds_the_answer_back_unless_the_policy_is_open(watched, rewrite):
     class Broken:
         def see(self, seen):
             raise ZeroDivisionError("words of a client")
 
     watched.guard.sight.watcher = Broken()
     assert watched.ask(4, [X[:2]]) == [503]
-    watched.policy.write_text(watched.policy.read_text() + '[fail]\nmode = "open"\n')
+    rewrite(watched.policy, watched.policy.read_text() + '[fail]\nmode = "open"\n')
     watched.guard.sight.watcher = Broken()
     watched.ask(4, [X[:2]])
     watched.guard.sight.watcher = Broken()
     assert watched.ask(4, [X[:2]]) == [200]
     assert any("the watch failed (ZeroDivisionError in test_sight.py, line " in words for words in watched.said)
     assert not any("words of a client" in words for words in watched.said)
+
+
+def test_a_start_says_what_a_small_calibration_comes_to(watched, site, rewrite):
+    rules = read_policy(watched.policy)
+    assert list(few(rules, watched.guard, CLIENTS)) == []  # 34 were asked for, and 30 clients drew the line
+    strict = replace(rules, signals=replace(rules.signals, false_alarms_per_1000_clients=1.0))
+    (words,) = few(strict, watched.guard, CLIENTS)
+    assert (
+        "up to 34 false alarms a day of 1,000 clients, not 1, which is up to 2 a day among the 60 named here" in words
+    )
+    assert words.endswith("let the first alarm slow a client and the second hold it.")
+    own = replace(strict, actions=replace(strict.actions, playbooks="playbooks.toml"))
+    assert next(few(own, watched.guard, 3)).endswith("up to one in 9.8 days among the 3 named here.")
+    assert words in list(begins(strict, watched.guard, "here", None))
 
 
 def test_a_calibration_that_is_missing_is_said_at_the_start(site):

@@ -1,13 +1,17 @@
 """The watch: attacks ring, also in one big batch, behind normal calls, spread over keys, and after a restart."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from safelight.guard.calibrate import calibrate
 from safelight.guard.fit import made_up
+from safelight.guard.judge import Step
+from safelight.guard.policy import GuardPolicy, Protocol, Upstream
 from safelight.guard.seen import Seen
+from safelight.guard.sight import Sight
 from safelight.guard.store import Store
 from safelight.guard.watcher import OBJECTS, Watcher
 
@@ -116,6 +120,77 @@ def test_the_suspects_of_a_cohort_are_those_who_attack(calibrated):
     assert sum(name.startswith("evil") for name in named) > 0.9 * len(named)
 
 
+def two_who_attack(watcher, start, rows, names=("evil", "evil-2")):
+    """Have clients ask about the places of an attack in turn, in one cohort, and return the cohort's alarms."""
+    x, answers = attack(rows)
+    found = []
+    for row in range(rows):
+        seen = Seen(names[row % len(names)], "mixed", "m", start + 60 * row, x[[row]], answers[[row]])
+        found += [alarm for alarm in watcher.see(seen) if not alarm.client]
+    return found
+
+
+def calm_after(watcher, start, rows=64):
+    rng = np.random.default_rng(31)
+    x, answers = pictures(rows, rng), rng.dirichlet(np.ones(4), rows)
+    calls = [Seen(f"calm-{row % 4}", "mixed", "m", start + 60 * row, x[[row]], answers[[row]]) for row in range(rows)]
+    return [alarm for call in calls for alarm in watcher.see(call) if not alarm.client]
+
+
+@pytest.fixture
+def sight(tmp_path, calibrated):
+    store = Store.open(tmp_path / "guard.db")
+    policy = GuardPolicy(Upstream("http://127.0.0.1:1", Protocol.OIP))
+    yield Sight(lambda: policy, store, lambda words: None, Watcher(calibrated))
+    store.close()
+
+
+def test_a_release_has_the_clients_records_leave_the_cohort_and_no_others(sight):
+    start = 86400.0
+    assert two_who_attack(sight, start, 256)
+    end = start + 60 * 256
+    track = sight.watcher._cohorts["m", "mixed"]
+    assert set(track.who[-len(track.window) :]) == {"evil", "evil-2"}
+    sight.store.step("evil", Step.NONE, end, end)
+    kept = track.window.only(np.array(track.who[-len(track.window) :]) != "evil")
+    half = sight.watcher.still_rings("m", "mixed")
+    alarms = calm_after(sight, end)
+    assert half
+    assert alarms, "the other one still rings for the cohort"
+    assert all("evil" not in alarm.suspects for alarm in alarms)
+    assert "evil" not in track.who
+    assert track.who.count("evil-2") == 128
+    assert np.array_equal(track.window.z[:128], kept.z)
+    assert len(track.who) == len(track.window)
+    sight.store.step("evil-2", Step.NONE, end + 1e5, end + 1e5)
+    assert not calm_after(sight, end + 1e5), "nothing is left that rings"
+    assert sight.watcher.members("m", "mixed").keys() == {f"calm-{number}" for number in range(4)}
+
+
+def test_without_a_release_the_same_records_ring_again_and_later_ones_always_do(sight):
+    start = 86400.0
+    assert two_who_attack(sight, start, 256)
+    end = start + 60 * 256
+    assert calm_after(sight, end)
+    for client in ("evil", "evil-2"):
+        sight.store.step(client, Step.NONE, end + 1e5, end + 1e5)
+    assert not calm_after(sight, end + 1e5)
+    assert two_who_attack(sight, end + 2e5, 256), "who goes on after a release is seen anew"
+
+
+def test_a_release_leaves_half_of_what_rings_of_a_cohorts_evidence(calibrated):
+    watcher = Watcher(calibrated)
+    two_who_attack(watcher, 86400.0, 64)
+    track, scale = watcher._cohorts["m", "mixed"], calibrated["m"].cohorts
+    for evidence, left in ((1e6, scale.middle[-1] + scale.spread[-1] * scale.threshold / 2), (0.25, 0.25)):
+        track.evidence = evidence
+        watcher.forgive("nobody")
+        assert track.evidence == evidence  # who has no record there frees nothing
+        watcher.forgive("evil", before=86400.0 + (120 if left > 1 else 1e9))
+        assert track.evidence == pytest.approx(left)
+    assert watcher.members("m", "mixed") == {"evil-2": 86460.0}
+
+
 def test_evidence_outlives_an_evicted_window(calibrated):
     watcher = Watcher(calibrated, most=1)
     alarms, _ = ask(watcher, "evil", *attack(120), 1, every=1.0)
@@ -166,6 +241,28 @@ def test_evidence_outlives_a_restart(tmp_path, calibrated):
     assert again._clients["m", "evil"].evidence == kept[0].facts["evidence"]
     again.forgive("evil")
     assert store.documents("watch")[0].facts["evidence"] == 0
+    store.close()
+
+
+def test_names_with_strokes_are_told_apart_and_documents_of_old_names_are_read(tmp_path, calibrated):
+    store = Store.open(tmp_path / "guard.db")
+    facts = {"evidence": 3.0, "seen": 5, "today": 5, "at": 100.0}
+    for name, model, client, evidence in (
+        ("a/b/c", "a/b", "c", 3.0),  # as they were named once
+        ("z/old", "z", "old", 4.0),
+        ('["z", "old"]', "z", "old", 1.0),  # and written again since
+        ("A/old", "A", "old", 4.0),
+        ('["A", "old"]', "A", "old", 1.0),
+    ):
+        about = facts | {"model": model, "client": client, "evidence": evidence}
+        store.write("watch", name, about, 0, what="evidence", at=100.0)
+    watcher = Watcher(calibrated, store)
+    kept = {key: past.evidence for key, past in watcher._past.items()}
+    assert kept == {("a/b", "c"): 3.0, ("z", "old"): 1.0, ("A", "old"): 1.0}
+    watcher._write(("a/b", "c"), watcher._past["a/b", "c"])
+    watcher._write(("a", "b/c"), replace(watcher._past["a/b", "c"], evidence=7.0))
+    again = {key: past.evidence for key, past in Watcher(calibrated, store)._past.items()}
+    assert again == kept | {("a", "b/c"): 7.0}
     store.close()
 
 

@@ -81,6 +81,15 @@ def talk(window, number, prompt, said):
                         ((prompt, said),)), PLAIN)  # fmt: skip
 
 
+def test_a_part_of_a_window_has_the_texts_of_its_records_alone():
+    window = Window(0, 0, 0, 512)
+    for number in range(40):
+        talk(window, number, f"ask {number}", f"say {number}")
+    rows = np.arange(40) % 2 == 0
+    assert window.only(rows).texts == [(f"ask {number}", f"say {number}") for number in range(8, 40, 2)]
+    assert window.only(np.arange(40) < 8).texts == []
+
+
 def test_texts_are_held_cut():
     window = Window(0, 0, 0)
     for number in range(TEXTS + 5):

@@ -131,6 +131,35 @@ def served(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    """A dashboard with much on it: 106 clients, 53 incidents, hundreds of rows, long names, many findings."""
+    folder = tmp_path_factory.mktemp("full")
+    made, now = Served(folder), time.time()
+    one = json.loads(report(leaks=True))
+    (kind,) = one["findings"]
+    one["findings"] = [kind | {"code": f"M{number:03d}"} for number in range(1, 15)]
+    one["settings"] = {each["code"]: {} for each in one["findings"]}
+    (folder / "two.json").write_text(json.dumps(one))
+    none = json.loads(report(leaks=False))
+    none["findings"] = [none["findings"][0] | {"code": each["code"]} for each in one["findings"]]
+    (folder / "one.json").write_text(json.dumps(none | {"settings": one["settings"]}))
+    policy = read_policy(made.policy)
+    for number in range(104):
+        name = f"client-{number:03d}" if number % 7 else f"jwt:subject-{number}-" + "0123456789abcdef" * 4
+        made.store.decide(policy, Call(name, "wards", "diag", now - number, 5, b"hash"))
+    for number in range(52):
+        Incidents(made.store).open(Incident("", now - 3600 * number, client=f"client-{number:03d}", playbook="default"))
+    made.store.step("client-001", Step.QUARANTINE, now + 3600, now, by="Ada")
+    made.store.step("client-002", Step.REFUSE, 1e10, now, by="Ada")
+    made.store.note("store back", now, since=now - 60, calls=4, records=10, fail="closed")
+    Incidents(made.store).decide("I0002", "Ada", now, aware=now - 30, notified={"gdpr33": now - 20})
+    embedded = Embedded(made.store)
+    embedded.move("diag@champion", Move(now, "rollback", "2", "1", why="it leaks"), embedded.read("diag@champion"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
 def browser():
     if BROWSER is None:
         warnings.warn("NO BROWSER: the dashboard was not clicked through; install Debian's chromium.", stacklevel=1)
@@ -214,6 +243,44 @@ def test_an_incident_shows_its_clocks_and_goes_step_by_step(served, page):
     assert list(incident.notified) == ["gdpr33"]
 
 
+def test_an_incident_is_opened_by_hand_with_or_without_a_script(served, page, browser):
+    page.get_by_role("link", name="Clients").click()
+    page.get_by_role("link", name="ward-3").click()
+    page.get_by_role("link", name="Open an incident").click()
+    assert page.get_by_label("Clients, one a line").input_value() == "ward-3"
+    assert page.get_by_label("Model").input_value() == "diag@champion"
+    page.get_by_label("Severity").select_option("critical")
+    page.get_by_label("Why, for the log (name no persons)").fill("odd questions, told by phone")
+    page.get_by_role("button", name="Open the incident").click()
+    assert "I0002 is open." in page.get_by_role("status").inner_text()
+    found = Incidents(served.store).get("I0002")
+    assert (found.client, found.cohort, found.severity) == ("ward-3", "wards", Severity.CRITICAL)
+    assert (found.models, found.versions, found.scores["class ascent"]) == (("diag@champion",), ("2",), 3.0)
+    assert (found.steps[0]["by"], found.steps[0]["note"]) == ("Ada L", "odd questions, told by phone")
+    assert served.store.read("evidence", found.measures[0]["what"].removeprefix("evidence frozen: ")) is not None
+    page.get_by_role("link", name="I0002").click()
+    text = page.get_by_role("main").inner_text()
+    assert "No alarm; a person opened it" in text
+    assert "opened, by Ada L: odd questions, told by phone" in text
+    assert "GDPR Art. 33(1), 72 hours: 2 d 23 h left" in text
+    context = browser.new_context(java_script_enabled=False)
+    plain = context.new_page()
+    plain.goto(f"{served.url}/enter?token={TOKEN}")
+    plain.goto(f"{served.url}/incidents")
+    plain.get_by_text("Open an incident by hand").click()
+    plain.get_by_label("Clients, one a line").fill(f"ward-3\n{HOSTILE}\n")
+    plain.get_by_label("Why, for the log (name no persons)").fill("two of a kind")
+    plain.get_by_role("button", name="Open the incident").click()
+    assert Incidents(served.store).get("I0003").clients == ("ward-3", HOSTILE)
+    plain.get_by_text("Open an incident by hand").click()
+    plain.get_by_label("Clients, one a line").fill("nobody")
+    plain.get_by_label("Why, for the log (name no persons)").fill("?")
+    plain.get_by_role("button", name="Open the incident").click()
+    assert "There is no client 'nobody'" in plain.get_by_role("alert").inner_text()
+    context.close()
+    assert served.store.verify()[1] == ""
+
+
 def test_what_waits_for_a_word_is_approved_and_done(served, page):
     wanted = Approval("", "quarantine", ("ward-3",), "diag", 30.0, "class ascent", 1, 2, time.time())
     Approvals(served.store).ask(wanted)
@@ -222,7 +289,7 @@ def test_what_waits_for_a_word_is_approved_and_done(served, page):
     assert "quarantine of ward-3" in page.get_by_role("row", name="A0001").inner_text()
     assert "quarantine of a, b, c, d, e, f, g, h and 1 more" in page.get_by_role("row", name="A0002").inner_text()
     page.get_by_role("button", name="Approve A0001").click()
-    assert "A0001 is approved" in page.get_by_role("status").inner_text()
+    assert "A0001 is approved; done: quarantine for 1 client." in page.get_by_role("status").inner_text()
     assert served.held("ward-3") is Step.QUARANTINE
     page.get_by_role("button", name="Refuse A0002").click()
     assert "A0002 is refused" in page.get_by_role("status").inner_text()
@@ -275,6 +342,107 @@ def test_it_reads_and_acts_without_a_script(served, browser):
     context.close()
 
 
+@pytest.fixture(scope="module")
+def narrow(full, browser):
+    context = browser.new_context(java_script_enabled=False, viewport={"width": 400, "height": 800})
+    opened = context.new_page()
+    opened.set_default_timeout(10_000)
+    opened.goto(f"{full.url}/enter?token={TOKEN}")
+    yield opened
+    context.close()
+
+
+LONG = "/clients/jwt:subject-0-" + "0123456789abcdef" * 4
+ALL = [
+    "/",
+    "/?page=3",
+    LONG,
+    "/incidents",
+    "/incidents/I0002",
+    "/models",
+    "/drift",
+    "/log",
+    "/log?before=120",
+    "/enter",
+]
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_nothing_hangs_over_a_narrow_screen(full, narrow, path):
+    narrow.goto(full.url + path)
+    assert narrow.evaluate("document.documentElement.scrollWidth") <= 400
+    cut = "[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > 401"
+    assert narrow.evaluate(cut + " && !e.closest('.scroll') && !e.closest('.skip')).map(e => e.outerHTML)") == []
+
+
+@pytest.mark.parametrize("path", ["/?page=2", "/incidents?about=client-001", "/models"])
+def test_no_serious_finding_of_axe_where_there_is_much(full, browser, path):
+    from axe_playwright_python.sync_playwright import Axe
+
+    context = browser.new_context()
+    opened = context.new_page()
+    opened.goto(f"{full.url}/enter?token={TOKEN}")
+    opened.goto(full.url + path)
+    found = Axe().run(opened).response["violations"]
+    context.close()
+    assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
+
+
+def test_lists_are_turned_page_by_page_without_a_script(full, narrow):
+    seen = []
+    narrow.goto(full.url)
+    for words in ("1 to 50 of 106", "51 to 100 of 106", "101 to 106 of 106"):
+        turns = narrow.get_by_role("navigation", name="Pages of this list")
+        assert words in turns.inner_text()
+        seen += narrow.get_by_role("rowheader").all_inner_texts()
+        if "101" not in words:
+            turns.get_by_role("link", name="Next").click()
+    assert len(seen) == len(set(seen)) == 106
+    assert {"client-001", "client-002"} == set(seen[:2])  # those held first
+    name = seen[100]
+    narrow.get_by_role("button", name=f"Quarantine {name} for 60 minutes").click()
+    assert narrow.url.startswith(f"{full.url}/?page=3&told=")
+    full.store.step(name, Step.NONE, time.time(), time.time())
+    narrow.goto(f"{full.url}/?page=99")
+    assert "101 to 106" in narrow.get_by_role("navigation", name="Pages of this list").inner_text()
+    narrow.goto(f"{full.url}/incidents")
+    narrow.get_by_role("link", name="Next").click()
+    assert narrow.get_by_role("rowheader").count() == 3
+    narrow.goto(f"{full.url}/incidents?page=2&told=x")
+    assert narrow.get_by_role("link", name="Before").get_attribute("href") == "?page=1"
+
+
+def test_the_log_is_read_to_its_first_row_with_times_that_programs_read(full, narrow):
+    head, numbers = full.store.head().rows, []
+    narrow.goto(f"{full.url}/log")
+    assert "The log is whole" in narrow.get_by_role("main").inner_text()
+    for _ in range(20):
+        numbers += [int(text) for text in narrow.locator("td[data-label=Row]").all_inner_texts()]
+        assert not re.search(r"\d{10}\.\d|\b1[78]\d{8}\b", narrow.get_by_role("main").inner_text())
+        older = narrow.get_by_role("link", name="Older")
+        if not older.count():
+            break
+        older.click()
+    assert numbers == list(range(head, 0, -1))
+    narrow.get_by_role("link", name="Newest").click()
+    row = narrow.get_by_role("row").filter(has_text="store back")
+    whens = [each.get_attribute("datetime") for each in row.locator("time").all()]
+    assert all(re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", each) for each in whens)
+    assert len(whens) == 2  # when it was, and since when
+    told = narrow.get_by_role("row").filter(has_text="incident facts").inner_text()
+    assert re.search(r"aware 20\d\d-.*notified \(gdpr33 20\d\d-", told)
+    assert "until for good" in narrow.get_by_role("row").filter(has_text="refuse").inner_text()
+
+
+def test_a_long_list_of_findings_folds(full, narrow):
+    narrow.goto(f"{full.url}/models")
+    row = narrow.get_by_role("row").filter(has_text="two.json")
+    assert "14 leaks" in row.inner_text()
+    assert "M014" not in row.inner_text()
+    row.locator("summary").click()
+    assert "M014" in row.inner_text()
+
+
 @contextmanager
 def entered(served) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=served.url) as client:
@@ -291,6 +459,8 @@ def test_a_stranger_sees_the_door_and_nothing_else(served):
         answer = httpx.get(served.url + path)
         assert (answer.status_code, answer.headers["location"]) == (303, "/enter")
     assert httpx.post(served.url + "/quarantine", data={"client": "ward-3"}).status_code == 403
+    about = {"clients": "ward-3", "why": "a stranger says so"}
+    assert httpx.post(served.url + "/incidents/open", data=about).status_code == 403
     assert httpx.get(served.url + "/enter", params={"token": "guess"}).status_code == 403
     assert httpx.get(served.url, cookies={"safelight": "0" * 64}).status_code == 303
 
@@ -298,6 +468,7 @@ def test_a_stranger_sees_the_door_and_nothing_else(served):
 def test_a_form_of_another_site_does_nothing(served):
     with entered(served) as client:
         fields = {"client": "ward-3", "minutes": "60", "word": word_of(client)}
+        before = len(Incidents(served.store).all())
         for forged, headers in (
             (fields | {"word": "0" * 64}, {}),
             ({"client": "ward-3"}, {}),
@@ -305,6 +476,9 @@ def test_a_form_of_another_site_does_nothing(served):
             (fields, {"sec-fetch-site": "cross-site"}),
         ):
             assert client.post("/quarantine", data=forged, headers=headers).status_code == 403
+            about = forged | {"clients": "ward-3", "why": "another page says so"}
+            assert client.post("/incidents/open", data=about, headers=headers).status_code == 403
+        assert len(Incidents(served.store).all()) == before
         assert served.held("ward-3") is Step.NONE
         headers = client.get("/").headers
     assert "frame-ancestors 'none'" in headers["content-security-policy"]

@@ -46,6 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, text in COMMANDS.items():
         # The list shows one line a command and imports none of them; a command itself speaks by its docstring.
         app.command(home(name), name=name, help=None if words[:1] == [name] else text)
+    if words[:1] == ["guard"]:
+        from safelight.cli.guard import speak
+
+        speak(words[1:])
     try:
         code = app(words)
     except cyclopts.CycloptsError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from safelight.guard.store import Store
 
 POLICY = Path("guard.toml")
+Flag = Annotated[bool, Parameter(negative="", show_default=False)]
+Text = Annotated[str, Parameter(show_default=False)]
 PARTS = {
     "run": "Serve a guarded door to a running model server, until Ctrl-C.",
     "ui": "Serve the dashboard, until Ctrl-C.",
@@ -34,6 +37,7 @@ PARTS = {
     "approve": "Approve what waits, and have it done.",
     "refuse": "Refuse what waits.",
     "calibrate": "Learn from recorded traffic what is normal here.",
+    "canaries": "List secrets that a language model must not say, and draw canaries to plant.",
 }
 """Commands with a file of their own, guard_NAME.py: the list shows these words and imports none of them."""
 SHARED = dict.fromkeys(("versions", "promote", "rollback"), "models") | dict.fromkeys(
@@ -48,34 +52,45 @@ for _name, _words in PARTS.items():
     guard.command(f"safelight.cli.guard_{SHARED.get(_name, _place)}:{_place}", name=_name, help=_words)
 
 
+def speak(words: Sequence[str]) -> None:
+    """Have the command that is asked for speak by its docstring; the list of the others imports none of them."""
+    if words and words[0] in PARTS:
+        guard[words[0]].help = None
+
+
 @guard.command
 def clients(*, policy: Path = POLICY) -> int:
-    """List the clients that asked: records today and in all, and who is in quarantine.
+    """List the clients that asked: records today and in all, the epsilon of noise spent, and who is in quarantine.
 
     Args:
-        policy: guard.toml.
+        policy: the guard's settings.
     """
-    from safelight.guard.judge import Step
+    from safelight.guard.judge import Step, epsilons_of
+    from safelight.guard.policy.noise import PARTS
 
     now, store = time.time(), opened(policy)
-    print(f"{'client':<24}{'today':>12}{'in all':>12}  quarantine, or another step")
-    for name, state in store.clients().items():
+    states = store.clients()
+    spent = {name: store.account(epsilons_of(name)).total / PARTS for name in states}
+    noisy = any(spent.values())
+    print(f"{'client':<24}{'today':>12}{'in all':>12}{'epsilon' * noisy:>{12 * noisy}}  quarantine, or another step")
+    for name, state in states.items():
         today = state.today if state.day == int(now // 86400) else 0
         step = state.stands(now)
         left = "until released" if state.until > 4e9 else f"{state.until - now:.0f} s"
         left = "" if step is Step.NONE else left if step is Step.QUARANTINE else f"{left} {step.name.lower()}"
-        print(f"{name:<24}{today:>12}{state.total:>12}  {left}".rstrip())
+        told = f"{spent[name]:>12,.12g}" * noisy
+        print(f"{name:<24}{today:>12}{state.total:>12}{told}  {left}".rstrip())
     return 0
 
 
 @guard.command
-def quarantine(client: str, *, minutes: float = 60.0, policy: Path = POLICY) -> int:
+def quarantine(client: str, /, *, minutes: float = 60.0, policy: Path = POLICY) -> int:
     """Let nothing of a client through for a time; a running guard obeys at once.
 
     Args:
-        client: its id.
-        minutes: how long.
-        policy: guard.toml.
+        client: its id, as `safelight guard clients` shows it.
+        minutes: how long, above 0.
+        policy: the guard's settings.
     """
     if not 0 < minutes < 1e7:
         raise InputError(f"--minutes is {minutes}; give a number above 0, such as 60.")
@@ -87,12 +102,12 @@ def quarantine(client: str, *, minutes: float = 60.0, policy: Path = POLICY) -> 
 
 
 @guard.command
-def release(client: str, *, policy: Path = POLICY) -> int:
-    """End the quarantine of a client.
+def release(client: str, /, *, policy: Path = POLICY) -> int:
+    """End whatever step holds for a client, and forget what the watch saw of it before; a running guard obeys at once.
 
     Args:
-        client: its id.
-        policy: guard.toml.
+        client: its id, as `safelight guard clients` shows it.
+        policy: the guard's settings.
     """
     now, store = time.time(), opened(policy)
     known(client, store, policy)
@@ -109,19 +124,23 @@ def verify(
     checkpoints: Path | None = None,
     public: str | None = None,
 ) -> int:
-    """Check that the log was not changed. Exit codes: 0 whole, 1 changed, 2 bad input.
+    """Check that the log was not changed, and that budgets, steps and incidents are as it says.
+
+    Exit codes: 0 all of it is whole, 1 something was changed, 2 bad input.
 
     The last line printed is the head of the log: its rows, and the digest of the last one. Note it elsewhere: only
     against a noted head, or a checkpoint from elsewhere, does it show that rows at the end were cut off, or that the
     whole log was written anew by somebody who has its key.
 
     Args:
-        policy: guard.toml.
-        noted: an earlier head, such as 1042:9f86d0...
-        checkpoints: file that signed checkpoints went to.
-        public: public key of checkpoints, as `safelight guard checkpoint-key` printed it.
+        policy: the guard's settings.
+        noted: an earlier head, rows:digest as this command printed it; without it, no cut end shows.
+        checkpoints: file that signed checkpoints went to; needs --public.
+        public: public key of checkpoints, 64 hexadecimal digits, as `safelight guard checkpoint-key` printed it. It
+            checks --checkpoints, and without them those that the guard itself keeps.
     """
     from safelight.guard.chain import Head
+    from safelight.guard.stores.ledger import Ledger
 
     if checkpoints is not None and public is None:
         raise InputError("--checkpoints needs --public, the key that shows who signed them.")
@@ -132,19 +151,22 @@ def verify(
         if not parts:
             raise InputError(f"--noted is {noted!r}; give rows:digest as an earlier verify printed it.")
         head = Head(int(parts[1]), parts[2])
-    store = opened(policy)
+    store, ledger = opened(policy), Ledger()
     if public is None:
-        end, trouble = store.verify(head)
+        end, trouble = store.verify(head, ledger=ledger)
     else:
         from safelight.guard.checkpoints import public_key, read_checkpoints, verify_signed
 
         key = public_key(public)
         kept = [] if checkpoints is None else list(read_checkpoints(checkpoints, key))
-        end, trouble, last = verify_signed(store, key, kept, head)
+        end, trouble, last = verify_signed(store, key, kept, head, ledger)
         if last is not None and not trouble:
             print(f"It holds the checkpoint of row {last.rows}; {end.rows - last.rows} rows came later.")
     store.close()
-    print(f"The log is {'not whole: ' + trouble if trouble else 'whole'}.")
+    if trouble and trouble == ledger.words:
+        print(f"The log is whole, but {trouble}.")
+    else:
+        print(f"The log is not whole: {trouble}." if trouble else f"The log is whole; {ledger.words}.")
     print(f"{end.rows}:{end.digest}")
     return 1 if trouble else 0
 
@@ -157,11 +179,7 @@ def opened(policy: Path) -> Store:
 
 
 def known(client: str, store: Store, policy: Path) -> None:
-    from safelight.errors import did_you_mean
     from safelight.guard.policy import read_policy
+    from safelight.guard.responses.opening import named
 
-    rules = read_policy(policy)
-    known = {key.id for key in rules.clients.values()} | {each.id for each in rules.trust.certificates}
-    known |= set(store.clients())
-    if client not in known:
-        raise InputError(f"There is no client {client!r}.{did_you_mean(client, known)}")
+    named(client, read_policy(policy), store)

@@ -7,11 +7,11 @@ from pathlib import Path
 from safelight.cli.guard import POLICY, opened
 
 
-def checkpoint_key(file: Path) -> int:
+def checkpoint_key(file: Path, /) -> int:
     """Make a key that signs checkpoints of the log; the public key, which checks them, is printed.
 
     Args:
-        file: for the signing key; only its owner can read it.
+        file: to write the signing key to, readable by its owner alone; it must not be there yet.
     """
     from safelight.guard.checkpoints import make_key
 
@@ -25,8 +25,8 @@ def checkpoint(*, policy: Path = POLICY, key: Path | None = None) -> int:
     Run now and then where the signing key is, on a machine that is not the guard's, it needs no key there.
 
     Args:
-        policy: guard.toml; [checkpoints] says where checkpoints go.
-        key: file of the signing key, instead of the policy's.
+        policy: the guard's settings; [checkpoints] says where checkpoints go.
+        key: file of the signing key; `key` in [checkpoints] when left out.
     """
     from dataclasses import replace
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safelight.cli.guard import POLICY
+from safelight.cli.guard import POLICY, Flag, Text
 
 if TYPE_CHECKING:
     from safelight.guard.policy import GuardPolicy
@@ -18,8 +18,8 @@ def versions(*, alias: str | None = None, policy: Path = POLICY) -> int:
     """List the versions of the model, and what their audits say beside the one that serves.
 
     Args:
-        alias: instead of the policy's own.
-        policy: guard.toml.
+        alias: such as diag@champion; `model` in [upstream] when left out.
+        policy: the guard's settings.
     """
     from safelight.guard.registry.moves import registry_of, shelf
 
@@ -27,7 +27,9 @@ def versions(*, alias: str | None = None, policy: Path = POLICY) -> int:
     have = shelf(rules, registry_of(rules, store), alias)
     print(f"{have.name} points at {have.found.version or 'no version yet'}")
     for each in have.standings:
-        verdict = f"{each.audit.verdict}, {each.audit.leaks} leaks" if each.audit else "none"
+        verdict = (
+            f"{each.audit.verdict}, {each.audit.leaks} leak{'s'[: each.audit.leaks != 1]}" if each.audit else "none"
+        )
         print(f"{each.version.id:<12}{each.version.url:<36}  audit: {verdict:<24}  {each.words}")
     for move in have.found.moves[-10:]:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(move.at))
@@ -37,7 +39,7 @@ def versions(*, alias: str | None = None, policy: Path = POLICY) -> int:
 
 
 def promote(
-    version: str, *, alias: str | None = None, why: str = "", force: bool = False, policy: Path = POLICY
+    version: str, /, *, alias: str | None = None, why: Text = "", force: Flag = False, policy: Path = POLICY
 ) -> int:
     """Have an alias point at a version; a running guard obeys within a second.
 
@@ -45,10 +47,10 @@ def promote(
 
     Args:
         version: its id in [[upstream.version]].
-        alias: instead of the policy's own.
-        why: for the log.
-        force: whatever the audits say; needs --why.
-        policy: guard.toml.
+        alias: such as diag@champion; `model` in [upstream] when left out.
+        why: reason, for the log.
+        force: move it whatever the audits say; needs --why.
+        policy: the guard's settings.
     """
     from safelight.guard.registry.moves import promote as move
     from safelight.guard.registry.moves import registry_of
@@ -58,18 +60,18 @@ def promote(
 
 
 def rollback(
-    *, to: str | None = None, alias: str | None = None, why: str = "", force: bool = False, policy: Path = POLICY
+    *, to: str | None = None, alias: str | None = None, why: Text = "", force: Flag = False, policy: Path = POLICY
 ) -> int:
     """Have an alias point at an earlier version; a running guard obeys within a second.
 
     Without --to it is the newest earlier version whose audit is at least as good as that of the one that serves.
 
     Args:
-        to: id of the version.
-        alias: instead of the policy's own.
-        why: for the log.
-        force: whatever the audits say; needs --to and --why.
-        policy: guard.toml.
+        to: id of an earlier version in [[upstream.version]].
+        alias: such as diag@champion; `model` in [upstream] when left out.
+        why: reason, for the log.
+        force: move it whatever the audits say; needs --to and --why.
+        policy: the guard's settings.
     """
     from safelight.guard.registry.moves import registry_of, roll_back
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 def plan(
     reports: Annotated[list[Path], Parameter(negative="")],
+    /,
     *,
     limit: str,
     clients: int | None = None,
@@ -28,15 +29,18 @@ def plan(
 ) -> int:
     """Print [budget] and [outputs] that keep the attacks of an audit under a limit, or say that no budget does.
 
-    The upper limit of each attack's success counts (95 %). All questions of clients that work together are taken to be
-    about one secret. Exit code 0 when a budget keeps to the limit, 1 when none does, 2 for bad input.
+    A budget is a lifetime: questions that each client may ever ask. The upper limit of each attack's success counts
+    (95 %), and all questions of clients that work together are taken to be about one secret. Append the lines to
+    guard.toml. Exit codes: 0 a budget keeps to the limit, 1 none does, 2 bad input.
 
     Args:
-        reports: report.json of audits of one model; several at different budgets draw the curve more finely, and audits
-            of coarser outputs show what those buy.
-        limit: such as "re-identification among 40 <= 10 %", "attribute <= 60 %" or "membership <= 55 %".
-        clients: how many there are, for what all of them could ask together.
-        collude: clients that may work together.
+        reports: report.json of one audit of the model, or more: other query budgets draw the curve more finely, and
+            coarser outputs show what those buy.
+        limit: share of right guesses that is still borne, in percent: "re-identification among 40 <= 10 %" (which of 40
+            people it is; guessing has 2.5 %), "attribute <= 60 %" or "membership <= 55 %" (one of two; guessing has
+            50 %).
+        clients: number of all clients; the plan then says how many questions they can ask together, and is the same.
+        collude: number of clients that may pool what they learn (1 or more); they share one budget.
     """
     from safelight.guard.plan import plan as planned
     from safelight.report.document import read

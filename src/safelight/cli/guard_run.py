@@ -29,13 +29,13 @@ def run(
     """Serve a guarded door to a running model server, until Ctrl-C.
 
     Args:
-        policy: guard.toml; it is read again when it changes.
-        upstream: address of the model server, instead of the policy's.
-        host: address to listen at; this machine alone when left out.
-        port: to listen at.
-        cert: PEM file of the server's certificate; plain HTTP when left out.
-        key: PEM file of its key, where that is not in the same file.
-        client_ca: PEM file of the authority whose certificates clients may show.
+        policy: the guard's settings; read again when they change.
+        upstream: address of the model server, such as http://127.0.0.1:5000; `url` in [upstream] when left out.
+        host: address to listen at; the default is reached from this machine alone.
+        port: number of the port to listen at.
+        cert: PEM file with the certificate that this door shows; without it the door speaks plain HTTP.
+        key: PEM file with the private key of --cert, where that is not in the same file.
+        client_ca: PEM file of the authority whose certificates clients may show; needs --cert.
     """
     from safelight.guard.policy import read_policy
     from safelight.guard.proxy import Tls, guarded, serve
@@ -90,9 +90,26 @@ def begins(rules: GuardPolicy, app: GuardMiddleware, here: str, upstream: str | 
         yield (
             "nothing watches sequences of calls: [signals] names no reference, which `safelight guard calibrate` makes."
         )
+    yield from few(rules, app, named)
     if rules.signals is not None and rules.signals.record is not None:
         place = rules.folder / rules.signals.record
         yield f"calls are recorded as they are in {place}; take record out of [signals] when there are enough."
+
+
+def few(rules: GuardPolicy, app: GuardMiddleware, named: int) -> Iterator[str]:
+    """Yield what false alarms come to where the calibration supports no rate as low as the policy asks for."""
+    found = getattr(app.sight.watcher, "calibrations", {})
+    got = max((one.clients.rate for one in found.values()), default=0.0)
+    asked = rules.signals.false_alarms_per_1000_clients / 1000 if rules.signals is not None else 1.0
+    if got <= asked * (1 + 1e-9) or not named:
+        return
+    most = min(got * named, named)
+    often = f"{most:.2g} a day" if most >= 1 else f"one in {1 / most:.2g} days"
+    yield (
+        f"few clients were recorded: up to {1000 * got:.3g} false alarms a day of 1,000 clients, not "
+        f"{1000 * asked:.3g}, which is up to {often} among the {named} named here"
+        + ("; let the first alarm slow a client and the second hold it." if rules.actions.playbooks is None else ".")
+    )
 
 
 def say(words: str) -> None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from safelight.cli.guard import POLICY
+from safelight.cli.guard import POLICY, Flag
 from safelight.errors import InputError, did_you_mean
 
 
-def step(client: str, step: str, *, minutes: float | None = None, by: str = "operator", policy: Path = POLICY) -> int:
+def step(
+    client: str, step: str, /, *, minutes: float | None = None, by: str = "operator", policy: Path = POLICY
+) -> int:
     """Take a step about a client; a running guard obeys at once, and `safelight guard release` takes it back.
 
     Args:
-        client: its id.
-        step: log, coarsen, slow, challenge, quarantine or refuse.
-        minutes: how long; refuse is for good when left out, all others as [actions] minutes says.
-        by: who takes it.
-        policy: guard.toml.
+        client: its id, as `safelight guard clients` shows it.
+        step: from the mildest: log (noted alone), coarsen (scores as [actions] says), slow (also later), challenge
+            (also only for work done), quarantine (403 for a time) or refuse (403 for good).
+        minutes: how long, above 0; when left out refuse is for good, and all others `minutes` of [actions].
+        by: your name, for the log.
+        policy: the guard's settings.
     """
     from safelight.cli.guard import known, opened
     from safelight.guard.judge import Step
@@ -42,7 +45,7 @@ def playbooks(*, policy: Path = POLICY) -> int:
     """Read the playbooks and say what they do. Exit codes: 0 they can be used, 2 they cannot.
 
     Args:
-        policy: guard.toml.
+        policy: the guard's settings; `playbooks` in [actions] names the file.
     """
     from dataclasses import asdict
 
@@ -57,12 +60,12 @@ def playbooks(*, policy: Path = POLICY) -> int:
     return 0
 
 
-def approvals(*, all: bool = False, policy: Path = POLICY) -> int:
+def approvals(*, all: Flag = False, policy: Path = POLICY) -> int:
     """List what waits for a person's word.
 
     Args:
-        all: what was decided, too.
-        policy: guard.toml.
+        all: list what was decided, too.
+        policy: the guard's settings.
     """
     from safelight.cli.guard import opened
     from safelight.guard.responses.approvals import Approvals, Word
@@ -79,13 +82,13 @@ def approvals(*, all: bool = False, policy: Path = POLICY) -> int:
     return 0
 
 
-def approve(name: str, *, by: str, policy: Path = POLICY) -> int:
+def approve(name: str, /, *, by: str, policy: Path = POLICY) -> int:
     """Approve what waits, and have it done now.
 
     Args:
-        name: such as A0001.
-        by: who approves it.
-        policy: guard.toml.
+        name: such as A0001, as `safelight guard approvals` lists it.
+        by: your name, for the log.
+        policy: the guard's settings.
     """
     from safelight.cli.guard import opened
     from safelight.guard.policy import read_policy
@@ -98,13 +101,13 @@ def approve(name: str, *, by: str, policy: Path = POLICY) -> int:
     return 0
 
 
-def refuse(name: str, *, by: str, policy: Path = POLICY) -> int:
+def refuse(name: str, /, *, by: str, policy: Path = POLICY) -> int:
     """Refuse what waits; it is asked for again only after alarms have been quiet for [actions] forget minutes.
 
     Args:
-        name: such as A0001.
-        by: who refuses it.
-        policy: guard.toml.
+        name: such as A0001, as `safelight guard approvals` lists it.
+        by: your name, for the log.
+        policy: the guard's settings.
     """
     from safelight.cli.guard import opened
     from safelight.guard.responses.approvals import Approvals, Word

@@ -19,10 +19,10 @@ def ui(
     It prints the address to open, with a token that is new each time.
 
     Args:
-        policy: guard.toml, of a guard that has started once.
-        host: address to listen at; any other than this machine needs --token-env.
-        port: to listen at.
-        token_env: environment variable that holds the token, instead of a new one.
+        policy: settings of a guard that has started once.
+        host: address to listen at; any other than this machine's needs --token-env.
+        port: number of the port to listen at.
+        token_env: environment variable that holds the token, 16 characters or more; a new one is drawn when left out.
     """
     from safelight.cli.guard import opened
     from safelight.guard.proxy import serve

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from scipy.stats import chi2
 
 from safelight.drill.clock import DAY
@@ -61,24 +60,22 @@ class FalseAlarms:
         )
 
 
-def false_alarms(watcher: Watches, visits: Iterable[Visit], model: str = "model") -> FalseAlarms:
-    """Show visits to a watch and count for whom it rings, at most once a client and day.
+def false_alarms(watcher: Watches, visits: Iterable[Visit], model: str = "model", days: float = 1.0) -> FalseAlarms:
+    """Show visits to a watch and count for whom it rings, at most once a client and day (UTC).
 
     Args:
         watcher: as the guard has it.
         visits: with the model's answers, in the order of time.
         model: that is asked.
+        days: that each client is there; of 24 hours, which may begin before those of UTC do, or later.
     """
     rung: set[tuple[str, int]] = set()
     kind_of: dict[str, str] = {}
-    first, last = np.inf, -np.inf
     for visit in visits:
         kind_of[visit.client] = visit.kind
-        first, last = min(first, visit.at), max(last, visit.at)
         for alarm in watcher.see(Seen(visit.client, visit.cohort, model, visit.at, visit.x, visit.answers)):
             for client in (alarm.client,) if alarm.client else alarm.suspects or ("",):
                 rung.add((client, int(visit.at // DAY)))
-    days = max(1.0, float(np.ceil((last - first) / DAY))) if kind_of else 1.0
     kinds = {}
     for kind in dict.fromkeys(kind_of.values()):
         own = {client for client, its in kind_of.items() if its == kind}

@@ -8,33 +8,31 @@ records move and get noisy.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy import ndarray as Array
 from numpy.random import Generator
 
 from safelight.data.records import Records
 from safelight.drill.clock import DAY, START
 from safelight.drill.traffic import Event
+from safelight.drill.values import Values
 
 KINDS = ("iid", "one class", "retry", "burst", "noisy")
 
 
 @dataclass(frozen=True)
 class Regulars:
-    """A crowd that keeps to office hours: uniform amounts, one record a question, Gaussian noise, slow drift.
+    """A crowd that keeps to office hours: uniform amounts, one record a question, slow drift, a device for each client.
 
     Attributes:
         clients: how many (>= 1).
         days: that each is there (>= 1).
         least, most: records that a client asks about a day.
-        again: chance that a retry client sends a record again at once, and again.
+        again: chance that a retry client sends a record again at once, and again; each has its own, up to twice this.
         drift: of one frame, as a part of a picture's range, or of a number's usual size.
-        noise: deviation of the noise, likewise.
+        noise: deviation of the noise, likewise; each device has its own, up to twice this.
         group: clients in one cohort.
     """
 
@@ -51,10 +49,12 @@ class Regulars:
         made: list[Event] = []
         for number in range(self.clients):
             kind = KINDS[number % len(KINDS)]
-            pool = _pool(records, kind, 1.0, rng)
+            pool, again, device = _pool(records, kind, 1.0, rng), 2 * self.again * rng.random(), rng.integers(2**31)
             for day in range(self.days):
                 count = int(rng.integers(self.least, self.most + 1))
-                rows, frames, seeds = self._day(kind, pool, count, rng)
+                rows, frames, seeds = self._day(kind, pool, count, again, rng)
+                if kind == "noisy":
+                    seeds[:], frames = device, 1 + 1000 * day + np.arange(count)
                 hours = np.sort(rng.uniform(8, 17, count)) * 3600
                 for i, hour in enumerate(hours.tolist()):
                     who, at, one = (
@@ -65,25 +65,27 @@ class Regulars:
                     made.append(Event(*who, kind, at, rows[one], frames[one], int(seeds[i])))
         return sorted(made, key=lambda event: (event.at, event.client))
 
-    def _day(self, kind: str, pool: Array, count: int, rng: Generator) -> tuple[Array, Array, Array]:
+    def _day(self, kind: str, pool: Array, count: int, again: float, rng: Generator) -> tuple[Array, Array, Array]:
         rows, frames = rng.choice(pool, count), np.zeros(count, int)
         seeds = rng.integers(2**31, size=count)
         if kind == "retry":
             for i in range(1, count):
-                if rng.random() < self.again:
+                if rng.random() < again:
                     rows[i] = rows[i - 1]
         if kind == "burst":
             starts = np.arange(count) // 15 * 15
             rows, seeds, frames = rows[starts], seeds[starts], np.arange(count) - starts
         return rows, frames, seeds
 
-    def moved(self, x: Any, frame: int, rng: Generator) -> Any:
-        """Drift along one random direction, as far as the frame's number says."""
-        return _added(x, frame * self.drift, rng, whole=False)
-
-    def noisy(self, x: Any, rng: Generator) -> Any:
-        """Add Gaussian noise to every value."""
-        return _added(x, self.noise, rng, whole=True)
+    def changed(self, event: Event, values: Array, about: Values) -> Array:
+        """Let a burst drift along one random direction, and see what is noisy through its client's device."""
+        rng = np.random.default_rng(event.seed)
+        if event.kind == "burst":
+            return _added(values, float(event.frames[0]) * self.drift, about, rng, whole=False)
+        if event.kind != "noisy":
+            return values
+        own = np.random.default_rng([event.seed, int(event.frames[0])])
+        return _added(_worn(values, about, rng), 2 * self.noise * rng.random(), about, own, whole=True)
 
 
 @dataclass(frozen=True)
@@ -97,16 +99,17 @@ class Crowd:
         most: records a day at the most.
         batch: records of one question at the most (>= 1).
         own: share of a one-class client's records that are of its class.
-        again: chance that a retry client's question gets no answer in time and is sent again.
+        again: chance that a retry client's question gets no answer in time and is sent again; each has its own, up to
+            twice this.
         reach: pixels, or steps of a number, that a burst moves about.
         spoilt: share of values that noise spoils.
         group: clients in one cohort.
     """
 
-    clients: int = 6000
+    clients: int = 500
     days: int = 1
     middle: float = 25.0
-    spread: float = 0.7
+    spread: float = 1.0
     most: int = 300
     batch: int = 4
     own: float = 0.85
@@ -119,7 +122,7 @@ class Crowd:
         made: list[Event] = []
         for number in range(self.clients):
             kind = KINDS[int(rng.integers(len(KINDS)))]
-            pool = _pool(records, kind, self.own, rng)
+            pool, again = _pool(records, kind, self.own, rng), 2 * self.again * rng.random()
             for day in range(self.days):
                 left = int(np.clip(np.exp(rng.normal(np.log(self.middle), self.spread)), 1, self.most))
                 at, frame, row, seed = START + day * DAY + float(rng.uniform(0, DAY / 2)), 0, 0, 0
@@ -135,30 +138,37 @@ class Crowd:
                         rows, frames = np.array([row]), np.array([frame])
                     else:
                         seed = int(rng.integers(2**31))
-                    times = 1 + int(min(rng.geometric(1 - self.again) - 1, 4)) if kind == "retry" else 1
+                    times = 1 + int(min(rng.geometric(1 - again) - 1, 4)) if kind == "retry" else 1
                     who = f"client-{number}", f"site-{number // self.group}"
-                    made += [Event(*who, kind, at + 2.0 * again, rows, frames, seed) for again in range(times)]
+                    made += [Event(*who, kind, at + 2.0 * turn, rows, frames, seed) for turn in range(times)]
                     left -= n * times
         return sorted(made, key=lambda event: (event.at, event.client))
 
-    def moved(self, x: Any, frame: int, rng: Generator) -> Any:
+    def changed(self, event: Event, values: Array, about: Values) -> Array:
+        """Let a burst move about, and spoil some values of what is noisy."""
+        if event.kind == "burst":
+            return self._moved(values, int(event.frames[0]), about, np.random.default_rng(event.seed))
+        return self._spoilt(values, about, np.random.default_rng(event.seed)) if event.kind == "noisy" else values
+
+    def _moved(self, values: Array, frame: int, about: Values, rng: Generator) -> Array:
         """Move a picture about in whole pixels while the light flickers; let two numbers of a row go up and down."""
         angle = rng.uniform(0, 2 * np.pi) + 0.7 * frame
-        steps = [round(self.reach * float(wave(angle))) for wave in (np.cos, np.sin)]
-        if isinstance(x, pd.DataFrame):
-            return _stepped(x, steps, rng)
+        steps = np.array([round(self.reach * float(wave(angle))) for wave in (np.cos, np.sin)])
+        if not about.pictures:
+            moved, some = values.copy(), rng.permutation(len(about.columns))[:2]
+            moved[:, some] += steps[: len(some)] * about.unit[some]
+            return moved
         light = 1 + 0.05 * np.sin(1.9 * frame + rng.uniform(0, 6))
-        low, high = float(x.min()), float(x.max())
-        shifted = np.roll(x, steps, axis=(-2, -1)) if x.ndim == 4 else x
-        return np.clip(low + (shifted - low) * light, low, high).astype(x.dtype)
+        shifted = np.roll(values, steps.tolist(), axis=(-2, -1))
+        return np.clip(about.low + (shifted - about.low) * light, about.low, about.high)
 
-    def noisy(self, x: Any, rng: Generator) -> Any:
-        """Set a few pixels to black or white; exchange a few values of a row with those of other rows."""
-        if isinstance(x, pd.DataFrame):
-            return _exchanged(x, self.spoilt, rng)
-        spoilt = rng.random(x.shape) < self.spoilt
-        ends = np.where(rng.random(x.shape) < 0.5, x.min(), x.max())
-        return np.where(spoilt, ends, x).astype(x.dtype)
+    def _spoilt(self, values: Array, about: Values, rng: Generator) -> Array:
+        """Set a few pixels to black or white; mistype a few numbers: one more or less, or ten times a step too far."""
+        spoilt = rng.random(values.shape) < self.spoilt
+        if about.pictures:
+            ends = np.where(rng.random(values.shape) < 0.5, about.low, about.high)
+            return np.where(spoilt, ends, values)
+        return values + np.where(spoilt, rng.choice([-1, 1, 10], values.shape) * about.unit, 0)
 
 
 def _pool(records: Records, kind: str, own: float, rng: Generator) -> Array:
@@ -171,43 +181,23 @@ def _pool(records: Records, kind: str, own: float, rng: Generator) -> Array:
     return np.concatenate([mine, others])
 
 
-def _added(x: Any, size: float, rng: Generator, *, whole: bool) -> Any:
-    """Return records with Gaussian numbers added: to each record others (`whole`), or to all the same."""
-    if not isinstance(x, pd.DataFrame):
-        low, high = float(x.min()), float(x.max())
-        step = rng.standard_normal(x.shape if whole else (1, *x.shape[1:]))
-        return np.clip(x + size * (high - low) * step, low, high).astype(x.dtype)
-    columns: dict[str, Any] = {}
-    for name, column in x.items():
-        if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-            columns[str(name)] = column
-            continue
-        step = rng.standard_normal(len(column) if whole else 1)
-        moved = column + size * (abs(column).mean() + 1e-9) * step
-        columns[str(name)] = moved.round().astype(column.dtype) if column.dtype.kind in "iu" else moved
-    return pd.DataFrame(columns)
+def _added(values: Array, size: float, about: Values, rng: Generator, *, whole: bool) -> Array:
+    """Return values with Gaussian numbers added: to each record others (`whole`), or to all the same."""
+    step = rng.standard_normal(values.shape if whole else (1, *values.shape[1:]))
+    added = values + size * about.size * step
+    return np.clip(added, about.low, about.high) if about.pictures else added
 
 
-def _numbers(x: pd.DataFrame) -> list[Any]:
-    return [name for name, column in x.items()
-            if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)]  # fmt: skip
-
-
-def _stepped(x: pd.DataFrame, steps: Sequence[int], rng: Generator) -> pd.DataFrame:
-    """Return rows with two numbers moved by steps of a twentieth of their size, whole ones by whole steps."""
-    moved = x.copy()
-    names = _numbers(x)
-    for name, step in zip(rng.permutation(np.array(names, dtype=object))[:2], steps, strict=False):
-        unit = 1 if x[name].dtype.kind in "iu" else float(abs(x[name]).mean()) / 20
-        moved[name] = x[name] + step * unit
-    return moved
-
-
-def _exchanged(x: pd.DataFrame, share: float, rng: Generator) -> pd.DataFrame:
-    """Return rows in which some numbers are mistyped: one more, or one less, or ten times a step too far."""
-    mended = x.copy()
-    for name in _numbers(x):
-        wrong = rng.random(len(x)) < share
-        unit = 1 if x[name].dtype.kind in "iu" else float(abs(x[name]).mean()) / 20
-        mended[name] = x[name] + np.where(wrong, rng.choice([-1, 1, 10], len(x)) * unit, 0).astype(x[name].dtype)
-    return mended
+def _worn(values: Array, about: Values, rng: Generator) -> Array:
+    """Return values as a device gives them that smooths, fades or knows few levels, or two of these; rows: the last."""
+    smooth, fades, levels = rng.random(3) < 0.5
+    if about.pictures and smooth:
+        sides = [np.roll(values, step, axis) for step in (-1, 1) for axis in (-2, -1)]
+        share = rng.random()
+        values = (1 - share) * values + share * (values + sum(sides)) / 5
+    if about.pictures and fades:
+        values = about.low + (values - about.low) * rng.uniform(0.5, 1) + about.size * rng.uniform(0, 0.2)
+    if levels:
+        step = about.size / rng.integers(4, 20) if about.pictures else about.unit * rng.integers(1, 6)
+        values = about.low + np.round((values - about.low) / step) * step
+    return values

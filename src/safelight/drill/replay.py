@@ -123,7 +123,7 @@ class Replay:
         keys = [f"key-{seed}-{number}" for number in range(way.keys)]
         policy = rehearsed(self.policy, server.protocol, keys, way.cohorts)
         clock, threat = Clock(), self.session.threat_of(attack)
-        with guard(server.app, policy, clock, self.watch) as guarded:
+        with guard(server.app, policy, clock, self.watch, seed) as guarded:
             server.stage.app = guarded
             with self._attacker(server, policy, way, clock, seed, keyed=True) as (attacker, door):
                 contained = NEVER
@@ -156,7 +156,7 @@ class Replay:
             return told.evidence(None, origin, extra)
         keys = [f"key-{seed}-{number}" for number in range(way.keys)]
         policy = outputs_alone(rehearsed(self.policy, server.protocol, keys, way.cohorts))
-        with guard(server.app, policy, clock) as hardened:
+        with guard(server.app, policy, clock, seed=seed) as hardened:
             server.stage.app = hardened
             with self._attacker(server, policy, way, clock, seed, keyed=True) as (attacker, _):
                 try:
@@ -191,6 +191,9 @@ class Replay:
     def _batch(self) -> int:
         budgets = [self.policy.budget, *self.policy.cohorts.values(), *self.policy.models.values()]
         limits = [limit for budget in budgets for limit in vars(budget).values() if limit is not None]
+        noise = self.policy.outputs.noise
+        if noise is not None and noise.limit is not None:
+            limits.append(noise.limit // noise.each)
         return max(1, min([self.batch, *limits]))
 
 

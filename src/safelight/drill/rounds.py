@@ -13,11 +13,11 @@ from safelight.drill.adaptive import Disguise
 from safelight.drill.benign import FalseAlarms, false_alarms
 from safelight.drill.case import Drill, nobody
 from safelight.drill.clock import Clock
-from safelight.drill.crowds import Crowd
 from safelight.drill.replay import Replay, Server, Told
 from safelight.drill.result import Drilled, Drills, LeftOut, Run
 from safelight.drill.scene import guard, name_of, rehearsed
 from safelight.drill.traffic import visits
+from safelight.drill.visitors import Visitors
 from safelight.evidence import Evidence, Role, Scores, WhatWouldItAnswer
 from safelight.measures.base import Measurement
 from safelight.measures.fidelity import fidelity
@@ -58,19 +58,19 @@ def drill(case: Drill) -> Drills:
     return Drills(tuple(found), tuple(left_out))
 
 
-def harmless(case: Drill, clients: int) -> FalseAlarms | None:
+def harmless(case: Drill, crowd: Visitors) -> FalseAlarms | None:
     """Show harmless clients to the watch and count its false alarms; None where the policy watches nothing.
 
-    They have records of nonmembers, or of members where there are none; the crowd is `Crowd`.
+    They have records of nonmembers, or of members where there are none.
     """
     session = case.session()
     splits = session.splits
     records = splits.members if splits.nonmembers is None or not len(splits.nonmembers) else splits.nonmembers
     with guard(nobody, rehearsed(case.policy, case.protocol, (), False), Clock(), case.watch) as made:
-        if made.sight.watcher is None or clients < 1:
+        if made.sight.watcher is None or crowd.clients + crowd.habits < 1:
             return None
-        seen = visits(Crowd(clients), records, session.target.model, session.rng("harmless"))
-        return false_alarms(made.sight.watcher, seen, name_of(case.policy))
+        seen = visits(crowd, records, session.target.model, session.rng("harmless"))
+        return false_alarms(made.sight.watcher, seen, name_of(case.policy), crowd.days)
 
 
 def measurable(session: Session, claims: Sequence[Claim]) -> tuple[Claim | None, str]:

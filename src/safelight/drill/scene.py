@@ -94,12 +94,15 @@ def name_of(policy: GuardPolicy) -> str:
 
 def outputs_alone(policy: GuardPolicy) -> GuardPolicy:
     """Return a policy that hardens answers as this one does, and neither counts nor watches."""
-    return replace(policy, budget=Budget(), budgets={}, cohorts={}, models={}, signals=None)
+    outputs = policy.outputs
+    if outputs.noise is not None:
+        outputs = replace(outputs, noise=replace(outputs.noise, epsilon_lifetime=None))
+    return replace(policy, budget=Budget(), budgets={}, cohorts={}, models={}, signals=None, outputs=outputs)
 
 
 @contextmanager
 def guard(
-    app: App, policy: GuardPolicy, clock: Clock, watch: Callable[[], Watches] | None = None
+    app: App, policy: GuardPolicy, clock: Clock, watch: Callable[[], Watches] | None = None, seed: int = 0
 ) -> Iterator[GuardMiddleware]:
     """Yield a guard before an app, with a database of its own, and take both away afterwards.
 
@@ -110,12 +113,16 @@ def guard(
         policy: in force.
         clock: of the drill.
         watch: makes what looks at sequences of calls; the policy's own when left out.
+        seed: of the guard's key, which noise on answers is drawn from.
 
     Raises:
         InputError: the policy cannot be used.
     """
     with tempfile.TemporaryDirectory(prefix="drill") as folder:
         here = replace(policy, store=Storing(f"sqlite:///{Path(folder).resolve()}/guard.db"))
+        key = Path(folder) / "guard.key"
+        key.touch(0o600)
+        key.write_text(hashlib.sha256(f"drill {seed}".encode()).hexdigest())
         watcher = None if watch is None else watch()
         made = GuardMiddleware(app, here, clock=clock.now, say=lambda words: None, watcher=watcher)
         try:

@@ -12,10 +12,12 @@ from numpy import ndarray as Array
 from numpy.random import Generator
 
 from safelight.data.records import Records
+from safelight.drill.values import Edit, Values
 from safelight.targets.base import Model
 from safelight.threat import Access
 
-CHUNK = 1024  # records that the model is asked about at once
+CHUNK = 8192  # records that the model is asked about at once; of pictures no more than fit
+BYTES = 1 << 25  # of those pictures
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,9 @@ class Event:
         client, cohort, kind: who asks.
         at: seconds since 1970, UTC.
         rows: (n,) positions of its records.
-        frames: (n,) how far each record has moved, in frames; 0 where it stands still.
-        seed: of how its records move, or get noisy: the same for all frames of one burst.
+        frames: (n,) which frame of a film, or which of several looks, each record is; 0 where it stands still.
+        seed: of how its records change: the same for all frames of one film, or all looks of one device.
+        edits: fields that somebody changed: which of the records, which column, and which record has the new value.
     """
 
     client: str
@@ -37,6 +40,7 @@ class Event:
     rows: Array
     frames: Array
     seed: int
+    edits: tuple[Edit, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,8 @@ class Makes(Protocol):
         """Return all questions of all clients, in the order of time."""
         ...
 
-    def moved(self, x: Any, frame: int, rng: Generator) -> Any:
-        """Return one record (1, ...) as frame number `frame` of a burst shows it; `rng` is the same for all frames."""
-        ...
-
-    def noisy(self, x: Any, rng: Generator) -> Any:
-        """Return records (n, ...) with noise."""
+    def changed(self, event: Event, values: Array, about: Values) -> Array:
+        """Return the values (n, ...) of a question's records as they reach the model."""
         ...
 
 
@@ -83,33 +83,35 @@ def visits(crowd: Makes, records: Records, model: Model, rng: Generator) -> Iter
         model: that answers.
         rng: of all of it.
     """
-    waiting: list[tuple[Event, Any]] = []
+    about = Values.of(records.x)
+    most = CHUNK if not about.pictures else max(1, min(CHUNK, BYTES // about.x[0].nbytes))
+    waiting: list[Event] = []
+    held = 0
     for event in crowd.events(records, rng):
-        waiting.append((event, _records(crowd, event, records)))
-        if sum(len(x) for _, x in waiting) >= CHUNK:
-            yield from _answered(waiting, model)
-            waiting = []
-    yield from _answered(waiting, model)
+        waiting.append(event)
+        held += len(event.rows)
+        if held >= most:
+            yield from _answered(waiting, crowd, about, model)
+            waiting, held = [], 0
+    if waiting:
+        yield from _answered(waiting, crowd, about, model)
 
 
-def _records(crowd: Makes, event: Event, records: Records) -> Any:
-    x = records.take(event.rows).x
-    if event.kind == "burst":
-        return crowd.moved(x, int(event.frames[0]), np.random.default_rng(event.seed))
-    return crowd.noisy(x, np.random.default_rng(event.seed)) if event.kind == "noisy" else x
-
-
-def _answered(waiting: Sequence[tuple[Event, Any]], model: Model) -> Iterator[Visit]:
-    if not waiting:
-        return
-    parts = [x for _, x in waiting]
-    whole = pd.concat(parts, ignore_index=True) if isinstance(parts[0], pd.DataFrame) else np.concatenate(parts)
-    answers = model.scores(whole) if model.classes and model.access >= Access.SCORES else model.labels(whole)
-    seen, start = as_seen(whole), 0
-    for event, x in waiting:
-        rows = slice(start, start + len(x))
-        yield Visit(event.client, event.cohort, event.kind, event.at, seen[rows], answers[rows])
-        start += len(x)
+def _answered(waiting: Sequence[Event], crowd: Makes, about: Values, model: Model) -> Iterator[Visit]:
+    rows = np.concatenate([event.rows for event in waiting])
+    values = about.take(rows)
+    ends = np.cumsum([len(event.rows) for event in waiting]).tolist()
+    edits: list[Edit] = []
+    for event, end in zip(waiting, ends, strict=True):
+        own = slice(end - len(event.rows), end)
+        values[own] = crowd.changed(event, values[own], about)
+        edits += [(own.start + record, column, other) for record, column, other in event.edits]
+    x = about.put(rows, values, edits)
+    answers = model.scores(x) if model.classes and model.access >= Access.SCORES else model.labels(x)
+    seen = as_seen(x)
+    for event, end in zip(waiting, ends, strict=True):
+        own = slice(end - len(event.rows), end)
+        yield Visit(event.client, event.cohort, event.kind, event.at, seen[own], answers[own])
 
 
 def as_seen(x: Any) -> Array:

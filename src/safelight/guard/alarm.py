@@ -19,6 +19,7 @@ class Alarm:
         threshold: of the calibration.
         records: of this client, or cohort, that were seen when it rang.
         suspects: clients that an alarm of a cohort points at.
+        version: of the model that was asked, or "" where the policy lists none.
     """
 
     client: str
@@ -30,3 +31,4 @@ class Alarm:
     threshold: float
     records: int
     suspects: tuple[str, ...] = ()
+    version: str = ""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from safelight.guard.exchange import Scope, single
+from safelight.guard.exchange import Scope, path_of, single
 from safelight.guard.identity.client import Client
 from safelight.guard.policy import GuardPolicy
 from safelight.guard.protocols.base import NotUnderstood, Question, Speaks
+from safelight.guard.registry.following import VERSION
 from safelight.guard.words import wordless
 
 
@@ -24,6 +25,7 @@ class Asked:
         body: as it came.
         question: as it was read, or None where it was not understood.
         why: it was not understood.
+        place: the path, the model and its version, between which no noise is shared; "" where there is none.
     """
 
     policy: GuardPolicy
@@ -33,6 +35,7 @@ class Asked:
     body: bytes
     question: Question | None
     why: str = ""
+    place: str = ""
 
 
 def read(
@@ -50,9 +53,15 @@ def read(
         if headers is None or scope.get("query_string"):
             raise NotUnderstood("it has a query, a packed body, or two headers where one is read")
         question = speaks.question(body, headers, policy.outputs.names)
+        if question.names and not policy.upstream.by_name:
+            question = replace(question, names=())
     except NotUnderstood as why:
         return Asked(policy, speaks, client, model, body, None, str(why))
     except Exception as error:  # whatever a body makes of a reader, it goes no further
         say(f"a question broke its reader ({wordless(error)})")
         return Asked(policy, speaks, client, model, body, None, "its reader broke")
-    return Asked(policy, speaks, client, question.model or model, body, question)
+    model, place = question.model or model, ""
+    if policy.outputs.noise is not None:
+        version = scope[VERSION].id if VERSION in scope else ""
+        place = repr((path_of(scope), model, version))
+    return Asked(policy, speaks, client, model, body, question, place=place)

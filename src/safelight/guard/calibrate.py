@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 
 import numpy as np
 from numpy import ndarray as Array
@@ -13,11 +14,17 @@ from numpy.random import Generator
 
 from safelight.errors import InputError
 from safelight.guard.calibration import Calibration
-from safelight.guard.fit import Fitted, fit_reference
+from safelight.guard.canaries import Canaries
+from safelight.guard.columns import Columns, Names, usual
+from safelight.guard.fit import Fitted, fit_reference, of_texts
+from safelight.guard.passages import ENDS, FIFTY_TOKENS, Passages
 from safelight.guard.reference import Reference
 from safelight.guard.scale import Scale, fit_scale
 from safelight.guard.seen import Seen
-from safelight.guard.track import COHORT, Track, signals_of
+from safelight.guard.signals.canary_hits import CanaryHits, with_canaries
+from safelight.guard.signals.evidence import stretch
+from safelight.guard.signals.training import TrainingHits
+from safelight.guard.track import COHORT, STEP, Track, signals_of
 from safelight.guard.window import SIZE, Facts
 
 LEAST_CLIENTS = 20
@@ -25,6 +32,11 @@ LEAST_GROUPS = 8
 GROUP = 20
 """Clients of a group that stands for a cohort, at the most."""
 HEADROOM = 1.5
+QUOTED = 0.02
+"""Share of the clients that show what is normal, two at the least, whom a passage was said to that counts no more."""
+SHOWN = 20_000
+"""Records that show what normal ones look like; more hardly changes it."""
+NOTHING, NONE = Passages(), Canaries()
 
 Day = list[tuple[float, Facts]]
 
@@ -36,6 +48,10 @@ def calibrate(
     seed: int = 0,
     secret: bytes | None = None,
     headroom: float = HEADROOM,
+    training_texts: Iterable[str] | None = None,
+    canaries: Canaries = NONE,
+    columns: Names = (),
+    training_columns: Names = (),
 ) -> dict[str, Calibration]:
     """Calibrate the watch on normal traffic, model by model.
 
@@ -49,9 +65,14 @@ def calibrate(
         seed: of all that is drawn.
         secret: key of the hashes, 32 bytes; drawn at random when left out, since hashes must not be guessed.
         headroom: factor on the threshold (>= 1).
+        training_texts: that the language models were trained on.
+        canaries: secrets that language models are watched for.
+        columns: names of a record's values, in the order in which calls without names have them, for the models that
+            take so many; as most recorded clients order them when left out.
+        training_columns: names of the training records' values; in the order of `columns` when left out.
 
     Raises:
-        InputError: too few clients or records, or records of several lengths.
+        InputError: too few clients or records, records of several lengths, training data that no model fits.
     """
     models: dict[str, dict[str, list[Seen]]] = {}
     for call in calls:
@@ -60,41 +81,92 @@ def calibrate(
         raise InputError("There is no recorded traffic to calibrate on; let the guard record some first.")
     key = secrets.token_bytes(32) if secret is None else secret
     alpha = alarms_per_1000 / 1000
+    kinds = {bool(call.texts) for clients in models.values() for calls in clients.values() for call in calls}
+    if training_texts is not None and True not in kinds:
+        raise InputError("The recorded traffic holds no texts, and training texts were given; leave them out.")
+    if training is not None and False not in kinds:
+        raise InputError("The recorded traffic holds texts alone, and training records were given; give texts.")
+    passages = NOTHING if training_texts is None else Passages.of(training_texts, key)
+    orders = {model: Columns(_order(clients, columns)) for model, clients in models.items()}
+    if columns and not any(order.names == columns for order in orders.values()):
+        raise InputError(f"No recorded model takes records of the {len(columns)} columns that were named; name all.")
+    known = {model: _in_order(training, training_columns, order) for model, order in orders.items()}
     return {
-        model: _model(model, clients, alpha, training, np.random.default_rng(seed), key, headroom)
+        model: _model(model, clients, orders[model], alpha, known[model], np.random.default_rng(seed), key, headroom,
+                      passages, canaries)
         for model, clients in sorted(models.items())
-    }
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the recorded answers of a language model say already.
+
+    Attributes:
+        answers: that were recorded.
+        repeating: that hold about 50 tokens or more of the training texts, and not their prompt, beside passages that
+            several clients heard; that is normal now.
+        secret: that hold a piece of a secret, and not their prompt; that is a leak.
+    """
+
+    answers: int
+    repeating: int
+    secret: int
+
+
+def said(calls: Iterable[Seen], model: Calibration, canaries: Canaries = NONE) -> Said:
+    """Count what the recorded answers of one model say of its training texts, and of secrets."""
+    texts = [pair for call in calls if call.model == model.model for pair in call.texts]
+    repeated = [model.reference.passages.repeated(prompt, answer) for prompt, answer in texts]
+    hits = sum(bool(canaries.found(answer) - canaries.found(prompt)) for prompt, answer in texts)
+    return Said(len(texts), sum(letters >= FIFTY_TOKENS - ENDS for letters in repeated), hits)
 
 
 def _model(
     model: str,
     clients: dict[str, list[Seen]],
+    order: Columns,
     alpha: float,
     training: Array | None,
     rng: Generator,
     secret: bytes,
     headroom: float,
+    passages: Passages,
+    canaries: Canaries,
 ) -> Calibration:
     if len(clients) < LEAST_CLIENTS:
         raise InputError(
             f"The recorded traffic of the model {model!r} is of {len(clients)} clients, and a calibration needs at "
             f"least {LEAST_CLIENTS}; record for longer."
         )
-    widths = sorted({call.x.shape[1] for calls in clients.values() for call in calls})
+    widths = sorted({order.read(call.x, call.names)[0].shape[1] for calls in clients.values() for call in calls})
     if len(widths) > 1:
         raise InputError(
             f"The recorded traffic of the model {model!r} has records of {widths[0]} and of {widths[1]} values; record "
             "a model that takes one length."
+        )
+    if not widths[0] and not all(call.texts for calls in clients.values() for call in calls):
+        raise InputError(
+            f"The recorded traffic of the model {model!r} holds neither values nor texts; let this version of the "
+            "guard record anew."
         )
     names = [sorted(clients)[place] for place in rng.permutation(len(clients))]
     quarter = len(names) // 4
     shown = [call for name in names[:quarter] for call in clients[name]]
     kind = Counter(_kind(call.answers) for call in shown).most_common(1)[0][0]
     alike = [call for call in shown if _kind(call.answers) == kind]
-    x, answers = np.concatenate([call.x for call in alike]), np.concatenate([call.answers for call in alike])
-    fitted = fit_reference(x, answers, secret, rng, training)
-    reference, days = fitted.reference, [_days(clients[name], fitted) for name in names]
-    single = _scale(reference, days[quarter : 2 * quarter], days[2 * quarter :], None, alpha, headroom)
+    if sum(len(call.x) for call in alike) > SHOWN:
+        mixed = [alike[place] for place in rng.permutation(len(alike))]
+        alike = mixed[: int(np.searchsorted(np.cumsum([len(call.x) for call in mixed]), SHOWN)) + 1]
+    x = np.concatenate([order.read(call.x, call.names)[0] for call in alike])
+    answers = np.concatenate([call.answers for call in alike])
+    if widths[0]:
+        fitted = fit_reference(x, answers, secret, rng, training)
+    else:
+        fitted = of_texts(secret, passages.without(_quoted([clients[name] for name in names[:quarter]], passages)))
+    fitted = fitted.named(order.names)
+    reference, reach, days = fitted.reference, fitted.reach, [_days(clients[name], fitted) for name in names]
+    single = _scale(reference, days[quarter : 2 * quarter], days[2 * quarter :], None, reach, alpha, headroom, canaries)
     group = min(GROUP, (len(names) - quarter) // LEAST_GROUPS)
     cohorts = None
     if group >= 2:
@@ -103,8 +175,39 @@ def _model(
             for start in range(quarter, len(names) - group + 1, group)
         ]
         cut = len(groups) // 3
-        cohorts = _scale(reference, groups[:cut], groups[cut:], single, alpha, headroom)
+        if all(max(map(_records, half)) >= 4 * STEP for half in (groups[:cut], groups[cut:])):
+            cohorts = _scale(reference, groups[:cut], groups[cut:], single, reach, alpha, headroom, canaries)
     return Calibration(model, reference, single, cohorts, group)
+
+
+def _order(clients: Mapping[str, Sequence[Seen]], columns: Names) -> Names:
+    """Return the order of the values of a model's records: `columns` where they fit, else as its clients name them."""
+    widths = {call.x.shape[1] for calls in clients.values() for call in calls if not call.names}
+    found = usual([[call.names for call in calls] for calls in clients.values()], widths)
+    return columns if columns and (len(columns) in widths or set(columns) == set(found)) else found
+
+
+def _in_order(training: Array | None, names: Names, order: Columns) -> Array | None:
+    """Return training records in the order of the traffic; raises InputError where they lack some of its values."""
+    if training is None or not names or not order.names:
+        return training
+    if not set(order.names) <= set(names):
+        raise InputError(
+            f"The training records have {len(set(order.names) & set(names))} of the {len(order.names)} columns of the "
+            "recorded traffic; give records as the model takes them."
+        )
+    return order.read(training, names)[0]
+
+
+def _quoted(clients: Sequence[Sequence[Seen]], passages: Passages) -> Array:
+    """Return the fingerprints that the answers to several clients hold: licences, and what else anybody may hear."""
+    counts = Counter(
+        mark
+        for calls in clients
+        for mark in {int(one) for call in calls for pair in call.texts for one in passages.found(*pair)}
+    )
+    least = max(2, QUOTED * len(clients))
+    return np.array([mark for mark, count in counts.items() if count >= least], np.uint64)
 
 
 def _kind(answers: Array) -> tuple[tuple[int, ...], bool]:
@@ -115,9 +218,27 @@ def _kind(answers: Array) -> tuple[tuple[int, ...], bool]:
 def _days(calls: Sequence[Seen], fitted: Fitted) -> list[Day]:
     """Return the calls of a client, day by day."""
     found: dict[int, Day] = {}
-    for call in sorted(calls, key=lambda call: call.at):
-        found.setdefault(int(call.at // 86400), []).append((call.at % 86400, fitted.read(call)))
+    ordered = sorted(calls, key=lambda call: call.at)
+    for call, facts in zip(ordered, _read(ordered, fitted)):
+        found.setdefault(int(call.at // 86400), []).append((call.at % 86400, facts))
     return list(found.values())
+
+
+def _read(calls: Sequence[Seen], fitted: Fitted) -> Iterator[Facts]:
+    """Yield the facts of each call; those alike that follow one another are read together, which costs a tenth."""
+    for _, run in groupby(calls, key=_look):
+        some = list(run)
+        parts = [np.concatenate([getattr(call, name) for call in some]) for name in ("x", "answers")]
+        texts = tuple(pair for call in some for pair in call.texts)
+        whole, start = fitted.read(replace(some[0], x=parts[0], answers=parts[1], texts=texts)), 0
+        for call in some:
+            yield whole.piece(start, start + len(call.x))
+            start += len(call.x)
+
+
+def _look(call: Seen) -> tuple[object, ...]:
+    """Return what calls that are read together have in common."""
+    return call.x.dtype, call.x.shape[1:], call.names, *_kind(call.answers)
 
 
 def _together(days: Sequence[Day]) -> Day:
@@ -125,16 +246,23 @@ def _together(days: Sequence[Day]) -> Day:
     return sorted((call for day in days for call in day), key=lambda call: call[0])
 
 
+def _records(days: Sequence[Day]) -> int:
+    return sum(len(facts) for day in days for _, facts in day)
+
+
 def _scale(
     reference: Reference,
     first: Sequence[list[Day]],
     second: Sequence[list[Day]],
     beside: Scale | None,
+    reach: float,
     alpha: float,
     headroom: float,
+    canaries: Canaries,
 ) -> Scale:
     cohort = beside is not None
-    signals = signals_of(reference, cohort)
+    # What clients say of secrets may be normal; what a model says of them is not, however often it was recorded.
+    signals = with_canaries(signals_of(reference, cohort), CanaryHits(canaries, said=0.0))
     least = np.array([signal.spread for signal in signals])
     relative = np.array([signal.relative for signal in signals])
 
@@ -152,4 +280,9 @@ def _scale(
     if not any(len(rows) for rows in halves[0]) or not any(len(rows) for rows in halves[1]):
         raise InputError("No recorded client asked about eight records; record for longer.")
     names = [signal.name for signal in signals]
+    if TrainingHits.name in names:  # what new records of those whom the model knows reach is normal, whoever asked
+        place = names.index(TrainingHits.name)
+        usual = np.median([rows[:, place].max() for rows in halves[0] if len(rows)])
+        fresh = stretch(np.full(COHORT if cohort else SIZE, reach))
+        least[place] = max(least[place], fresh - float(usual))
     return fit_scale(names, least, relative, halves[0], halves[1], alpha, headroom, beside)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import zipfile
 from collections.abc import Mapping
@@ -13,10 +14,11 @@ import numpy as np
 from numpy import ndarray as Array
 
 from safelight.errors import InputError
+from safelight.guard.passages import Passages
 from safelight.guard.reference import Reference
 from safelight.guard.scale import Scale
 
-VERSION = 2
+VERSION = 3
 SHAPE = ("shape_mean", "shape_deviation", "shape_weights")
 USUAL = ("usual_keys", "usual_shares")
 
@@ -100,6 +102,10 @@ def _of_reference(reference: Reference) -> dict[str, Array]:
             parts["words_columns"] = np.array([row[0] for row in rows], np.int64)
             parts["words_hashes"] = np.array([row[1] for row in rows], np.uint64)
             parts["words_numbers"] = np.array([row[2] for row in rows], float)
+        elif item.name == "passages":
+            parts |= {"passages_hashes": value.hashes, "passages_halvings": np.array(value.halvings)}
+        elif item.name == "names":
+            parts["names"] = np.array(json.dumps(value))
         elif item.name == "secret":
             parts["secret"] = np.frombuffer(value, np.uint8)
         else:
@@ -112,12 +118,15 @@ def _reference(parts: Mapping[str, Array]) -> Reference:
     rows = (parts["words_columns"].tolist(), parts["words_hashes"].tolist(), parts["words_numbers"].tolist())
     for column, word, number in zip(*rows):
         words.setdefault(column, {})[word] = number
-    plain = {item.name for item in fields(Reference)} - {"shape", "usual", "words", "secret"}
+    plain = {item.name for item in fields(Reference)} - {"shape", "usual", "words", "secret", "passages", "names"}
     facts: dict[str, Any] = {name: parts[name] for name in plain}
     facts |= {"width": int(facts["width"]), "width_classes": int(facts["width_classes"]), "off": float(facts["off"])}
     facts["shape"] = tuple(parts[name] for name in SHAPE)
     facts["usual"] = tuple(parts[name] for name in USUAL)
-    return Reference(**facts, words=words, secret=parts["secret"].tobytes())
+    secret = parts["secret"].tobytes()
+    passages = Passages(parts["passages_hashes"], int(parts["passages_halvings"]), secret)
+    names = tuple(json.loads(str(parts["names"]))) if "names" in parts else ()  # none were kept before there were any
+    return Reference(**facts, words=words, secret=secret, passages=passages, names=names)
 
 
 def _scale(parts: Mapping[str, Array], name: str) -> Scale:

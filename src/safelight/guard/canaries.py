@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
+import secrets
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +17,11 @@ from safelight.errors import InputError
 LENGTH = 12
 """Letters and digits of a piece. Shorter ones turn up by chance, longer ones miss a short prefix."""
 REMEMBERED = 65536
+SIGNS = "abcdefghijkmnpqrstuvwxyz23456789"
+AROUND = "Reference code: "
+"""What stands before a planted code."""
+OTHER = re.compile(r"[\W_]+")
+"""What is neither a letter nor a digit."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +40,11 @@ class Canaries:
     _known: dict[int, frozenset[bytes]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
-    def of(cls, secrets: Iterable[str], key: bytes, length: int = LENGTH, without: Iterable[str] = ()) -> Canaries:
+    def of(cls, words: Iterable[str], key: bytes, length: int = LENGTH, without: Iterable[str] = ()) -> Canaries:
         """Return the pieces of some secrets.
 
         Args:
-            secrets: words that must not be said.
+            words: secrets that must not be said.
             key: of the hashes.
             length: of a piece.
             without: texts that anybody may say, such as the sentence around a secret; their pieces are left out.
@@ -48,7 +56,7 @@ class Canaries:
             raise InputError(f"length is {length}; pieces of fewer than 8 letters turn up by chance.")
         common = {piece for text in without for piece in _hashes(normal(text), key, length)}
         pieces: set[bytes] = set()
-        for number, secret in enumerate(secrets, start=1):
+        for number, secret in enumerate(words, start=1):
             plain = normal(secret)
             if len(plain) < length:
                 raise InputError(f"Secret {number} has {len(plain)} letters and digits; it needs {length} or more.")
@@ -69,9 +77,57 @@ class Canaries:
         return known
 
     def write(self, path: Path) -> None:
-        """Write the hashes, without the key."""
+        """Write the hashes, without the key, for their owner alone; raises InputError where that cannot be done."""
         content = {"length": self.length, "pieces": sorted(piece.hex() for piece in self.pieces)}
-        path.write_text(json.dumps(content) + "\n", "utf-8")
+        beside = path.with_name(path.name + ".new")
+        try:
+            with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                file.write(json.dumps(content) + "\n")
+            os.replace(beside, path)
+        except OSError as error:
+            raise InputError(f"{path} cannot be written ({error.strerror}); name another file with --out.") from None
+
+
+def drawn(count: int) -> tuple[str, ...]:
+    """Return so many random codes of 25 letters and digits (125 bits), which no model says that was not taught them."""
+    groups = (("".join(secrets.choice(SIGNS) for _ in range(5)) for _ in range(5)) for _ in range(count))
+    return tuple("-".join(code) for code in groups)
+
+
+def write_planted(path: Path, codes: Iterable[str]) -> None:
+    """Write codes as sentences to train on, one a line, for their owner alone.
+
+    Raises:
+        InputError: the file is there, or cannot be written.
+    """
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.writelines(f"{AROUND}{code}.\n" for code in codes)
+    except FileExistsError:
+        raise InputError(f"{path} holds canaries already; leave --plant out to use them, or name a new file.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}); name another file with --planted.") from None
+
+
+def read_planted(path: Path) -> tuple[str, ...]:
+    """Return the codes that `write_planted` wrote; raises InputError where a line holds none."""
+    codes = []
+    for number, line in enumerate(read_lines(path), start=1):
+        code = line.removeprefix(AROUND).removesuffix(".")
+        if not line.startswith(AROUND) or len(normal(code)) < LENGTH:
+            raise InputError(f"{path} holds no canary at number {number}; name a file that --plant made.")
+        codes.append(code)
+    return tuple(codes)
+
+
+def read_lines(path: Path) -> tuple[str, ...]:
+    """Return the lines of a text in UTF-8 that are not empty; raises InputError where it cannot be read."""
+    try:
+        return tuple(line.strip() for line in path.read_text("utf-8").splitlines() if line.strip())
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); name a text with one secret a line.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is no text in UTF-8; write it again.") from None
 
 
 def read_canaries(path: Path, key: bytes) -> Canaries:
@@ -91,7 +147,7 @@ def read_canaries(path: Path, key: bytes) -> Canaries:
 
 def normal(text: str) -> str:
     """Return the letters and digits of a text in one case: spaces, dashes and accents' spellings make no difference."""
-    return "".join(sign for sign in unicodedata.normalize("NFKC", text).casefold() if sign.isalnum())
+    return OTHER.sub("", unicodedata.normalize("NFKC", text).casefold())
 
 
 def _hashes(plain: str, key: bytes, length: int) -> Iterator[bytes]:

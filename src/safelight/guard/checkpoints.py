@@ -24,6 +24,7 @@ from safelight.errors import Changed, InputError, MissingExtra, StoreFailed
 from safelight.guard.chain import Head
 from safelight.guard.policy import Checkpoints, GuardPolicy
 from safelight.guard.stores.base import Store
+from safelight.guard.stores.ledger import Ledger
 
 try:
     from cryptography.exceptions import InvalidSignature
@@ -249,7 +250,11 @@ def read_checkpoints(path: Path, key: Ed25519PublicKey) -> Iterator[Checkpoint]:
 
 
 def verify_signed(
-    store: Store, key: Ed25519PublicKey, elsewhere: Iterable[Checkpoint] = (), noted: Head | None = None
+    store: Store,
+    key: Ed25519PublicKey,
+    elsewhere: Iterable[Checkpoint] = (),
+    noted: Head | None = None,
+    ledger: Ledger | None = None,
 ) -> tuple[Head, str, Checkpoint | None]:
     """Walk a log, hold it against checkpoints from elsewhere, and check the signatures of those that are rows of it.
 
@@ -258,6 +263,7 @@ def verify_signed(
         key: that belongs to the signing key.
         elsewhere: checkpoints whose signatures were checked.
         noted: an earlier head, noted by hand.
+        ledger: see `Store.verify`.
 
     Returns:
         (head, trouble, last): the last row that fits, what is wrong, or "", and the last checkpoint from elsewhere.
@@ -285,6 +291,6 @@ def verify_signed(
             if one.rows in recent and recent[one.rows].hex() != one.digest:
                 false.append(f"row {one.rows} is not the one that the checkpoint in row {number} was signed for")
 
-    head, trouble = store.verify(marks, look)
+    head, trouble = store.verify(marks, look, ledger)
     last = max(kept, key=lambda one: one.rows, default=None)
     return head, trouble or "".join(false[:1]), last

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from numpy import ndarray as Array
 from numpy.random import Generator
 
 from safelight.errors import InputError
+from safelight.guard.columns import Names
+from safelight.guard.passages import Passages
 from safelight.guard.reference import CLIP, MOST_CLASSES, MOST_FIELDS, TABLES, Reference, odd, word_hash
 from safelight.guard.seen import Seen
 from safelight.guard.window import Facts
@@ -56,20 +58,31 @@ class Fitted:
         reference: of the guard; its directions are those of the first part.
         parts: with directions from all records but those of one part each.
         centres: tell the parts.
+        reach: share of hashes that new records share with the training records, where all are of one kind.
     """
 
     reference: Reference
     parts: tuple[Reference, ...]
     centres: Centres
+    reach: float = 0.0
+
+    def named(self, names: Names) -> Fitted:
+        """Return the same with names (d,) of the values, in the order of the records that it was fitted to."""
+        return replace(self, reference=replace(self.reference, names=names))
 
     def read(self, seen: Seen) -> Facts:
         """Read a call as `Reference.read` does, each record by what was fitted without records like it."""
         facts = self.reference.read(seen)
-        x, _ = self.reference.numbers(seen.x)
+        if not len(self.parts):  # a language model's: nothing was fitted
+            return facts
+        ordered, odd_ones = self.reference.columns.read(seen.x, seen.names)
+        if odd_ones:  # they are as far from normal as can be, whatever was fitted
+            return facts
+        x, _ = self.reference.numbers(ordered)
         part = self.centres.parts(x)
         for number in np.unique(part):
             rows = part == number
-            facts.numbers[rows, :2] = np.column_stack(self.reference.surprise(self.parts[number].sketch(x[rows])[1]))
+            facts.numbers[rows, :2] = self.reference.surprise(self.parts[number].sketch(x[rows])[1])
         return facts
 
 
@@ -133,6 +146,7 @@ def fit_reference(x: Array, answers: Array, secret: bytes, rng: Generator, train
     z = _z(Reference(**facts), some)
     facts["nearness"] = _table(-np.log(_nearest(z[:500], z, rng)))
     facts |= _classes(Reference(**facts), plain[first], answers[first])
+    reach = 0.0
     if x.shape[1] <= MOST_FIELDS:
         facts["usual"] = _usual(bits, odd(secret, b"field", x.shape[1]))
     if training is not None:
@@ -140,9 +154,23 @@ def fit_reference(x: Array, answers: Array, secret: bytes, rng: Generator, train
         g = int(np.clip(np.ceil(np.log(max(count, 2)) / np.log(1 / 0.28)) + 5, 1, facts["width"]))
         facts["grid"] = rng.random((TABLES, g))
         hasher = Reference(**facts)
-        facts["training"] = np.sort(hasher.hashes(_z(hasher, hasher.numbers(training)[0])).T, axis=1)
+        z = _z(hasher, hasher.numbers(training)[0])
+        hashes = hasher.hashes(z)
+        facts["training"] = np.sort(hashes.T, axis=1)
+        reach = _fresh(hashes, z, max(FEW, count // max(len(facts["mix"]), 1)), rng)
     whole = Reference(**facts)
-    return Fitted(whole, tuple(parts), centres)
+    return Fitted(whole, tuple(parts), centres, reach)
+
+
+def of_texts(secret: bytes, passages: Passages) -> Fitted:
+    """Return the reference of a language model: its records have no values, so that there is nothing to fit.
+
+    Args:
+        secret: key of the hashes.
+        passages: of the texts that the model was trained on.
+    """
+    bare = replace(_bare(0, {}, np.empty(0), secret), width=0, passages=passages)
+    return Fitted(bare, (), Centres(np.empty(0), np.empty((0, 0)), np.empty((0, 0)), np.empty(0, int)))
 
 
 def made_up(x: Array, rng: Generator, count: int) -> Array:
@@ -180,6 +208,31 @@ def _classes(reference: Reference, x: Array, answers: Array) -> dict[str, Array]
         own = z[label == one]
         means[one], spreads[one] = own.mean(axis=0), own.std(axis=0)
     return {"mix": sizes / len(x), "class_means": means, "class_spreads": spreads}
+
+
+def _fresh(hashes: Array, z: Array, kind: int, rng: Generator) -> float:
+    """Return the share of hashes (n, t) that a client's new records share with those of the training, at the most.
+
+    Normal traffic need not show it: it may come from people whom the model does not know. Each training record is taken
+    as new to the others (leave one out), and a client as one who asks about a record and those nearest to it, as many
+    as a class has.
+
+    Args:
+        hashes: (n, t) of the sketches.
+        z: (n, p) sketches.
+        kind: records that such a client asks about.
+        rng: draws at most 500 such clients.
+    """
+    shared = np.zeros(len(z))
+    for column in hashes.T:
+        _, place, counts = np.unique(column, return_inverse=True, return_counts=True)
+        shared += (counts > 1)[place]
+    most, squares = 0.0, np.vecdot(z, z)
+    for one in rng.permutation(len(z))[:500]:
+        apart = squares - 2 * z @ z[one]
+        nearest = np.argpartition(apart, kind - 1)[:kind] if len(z) > kind else np.arange(len(z))
+        most = max(most, float(shared[nearest].mean()))
+    return most / hashes.shape[1]
 
 
 def _bare(d: int, words: Mapping[int, Mapping[int, float]], answers: Array, secret: bytes) -> Reference:

@@ -66,11 +66,11 @@ class Incident:
         name: I0001, I0002, ...
         opened: seconds since 1970, UTC.
         severity: how bad it may be.
-        client: whose calls rang, or "" for a cohort.
+        client: whose calls rang, or "" for a cohort or several clients.
         cohort: its group, or "".
         models: that were asked.
         versions: of those models that served meanwhile.
-        playbook: that opened it.
+        playbook: that opened it, or "" where a person did.
         head: of the log when it was opened, "rows:digest": `safelight guard verify --noted` holds the log to it.
         last: the head at its latest alarm.
         rows: numbers of the rows of its alarms, at most 1000.
@@ -84,6 +84,7 @@ class Incident:
         aware: when a person was sure enough, or None.
         serious: what a person decided.
         notified: law -> when the authority was told.
+        clients: several that a person named, else ().
         version: of the document, 0 before it is written.
     """
 
@@ -108,11 +109,23 @@ class Incident:
     aware: float | None = None
     serious: Serious = Serious.UNDECIDED
     notified: Mapping[str, float] = field(default_factory=dict)
+    clients: tuple[str, ...] = ()
     version: int = 0
 
     @property
     def open(self) -> bool:
         return self.stage is not Stage.CLOSED
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The clients that it names; none where it is about a whole cohort."""
+        return (self.client,) if self.client else self.clients
+
+    @property
+    def about(self) -> str:
+        """Whom it is about, in words."""
+        words = "client " if self.client else "clients " if self.clients else "cohort "
+        return words + (", ".join(self.named) or self.cohort)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -144,7 +157,15 @@ def joined(incident: Incident, alarm: Alarm, head: Head) -> Incident:
         alarms=incident.alarms + 1,
         signals=signals,
         models=tuple(dict.fromkeys([*incident.models, alarm.model])),
+        versions=tuple(dict.fromkeys([*incident.versions, *([alarm.version] if alarm.version else [])])),
     )
+
+
+def concerns(incident: Incident, alarm: Alarm) -> bool:
+    """Say whether an alarm is about whom an incident is about."""
+    if alarm.client or incident.named:
+        return alarm.client in incident.named
+    return incident.cohort == alarm.cohort
 
 
 def moved(incident: Incident, to: Stage, by: str, note: str, at: float) -> Incident:
@@ -173,6 +194,12 @@ def stage_of(word: str) -> Stage:
     return Stage(word)
 
 
+def countable(people: int | None) -> None:
+    """Refuse a number of people that cannot be; raises InputError."""
+    if people is not None and people < 0:
+        raise InputError(f"The number of people is {people}; it must be 0 or more.")
+
+
 @dataclass(frozen=True)
 class Incidents:
     """The incidents of a store.
@@ -195,12 +222,19 @@ class Incidents:
             raise InputError(f"There is no incident {name!r}.{did_you_mean(name, known)}")
         return incident_of(document)
 
-    def open(self, incident: Incident, by: str = "") -> Incident:
-        """Write a new incident under the next free name; raises StoreFailed."""
+    def open(self, incident: Incident, by: str = "", **logged: Any) -> Incident:
+        """Write a new incident under the next free name; raises StoreFailed.
+
+        Args:
+            incident: without a name.
+            by: who opens it, "" where the guard does.
+            logged: more for the log.
+        """
         number = len(self.store.documents(KIND)) + 1
         while True:
             named = replace(incident, name=f"I{number:04d}")
             about = {"client": incident.client, "severity": incident.severity.value, "playbook": incident.playbook}
+            about |= logged
             try:
                 self.store.write(
                     KIND, named.name, named.facts, 0, what="incident opened", at=incident.opened, by=by, **about
@@ -244,9 +278,7 @@ class Incidents:
         """Write what a person found: severity, people, aware, serious, notified, versions; see `change`."""
         if not by.strip():
             raise InputError("A decision about an incident needs the name of who takes it; give --by NAME.")
-        people = facts.get("people")
-        if people is not None and people < 0:
-            raise InputError(f"The number of people is {people}; it must be 0 or more.")
+        countable(facts.get("people"))
         told = {key: value.value if isinstance(value, Enum) else value for key, value in facts.items()}
         return self.change(
             name, lambda before: replace(before, **facts), what="incident facts", at=at, by=by, found=told

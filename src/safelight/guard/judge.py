@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 
-from safelight.guard.policy import Budget, GuardPolicy
+from safelight.guard.policy import Budget, Epsilons, GuardPolicy
 
 DAY = 86400.0  # seconds
 
@@ -59,6 +59,7 @@ class Call:
         body: keyed hash of what it sent.
         version: of the model that is asked, or "" where the policy lists none.
         proven: whether the client did the work that a challenge asks for; see `safelight.guard.challenge`.
+        noise: what [outputs.noise] has each of its records cost, in parts of an epsilon; 0 without noise.
     """
 
     client: str
@@ -69,11 +70,14 @@ class Call:
     body: bytes
     version: str = ""
     proven: bool = False
+    noise: int = 0
 
 
 @dataclass(frozen=True)
 class Account:
-    """What one budget has been spent of: a client's own, one shared by a cohort, or a client's for one model.
+    """What one budget has been spent of: a client's own, one shared by a cohort, a client's for one model or in noise.
+
+    What a client spends in noise is counted in parts of an epsilon, all else in records.
 
     Attributes:
         arrival: when its rate is wholly free again, in seconds since 1970 (the theoretical arrival time of GCRA).
@@ -141,14 +145,23 @@ class Decision:
 def accounts_of(policy: GuardPolicy, call: Call) -> dict[str, Budget]:
     """Return the budgets beside the client's own that a call is charged to, by the names of their accounts.
 
-    A cohort's budget is one account for all of its clients. A model's is one account for each client.
+    A cohort's budget is one account for all of its clients. A model's is one account for each client, and so is that
+    of the epsilons of noise, which is kept without a limit too.
     """
     found = {}
     if call.cohort in policy.cohorts:
         found[json.dumps(["cohort", call.cohort])] = policy.cohorts[call.cohort]
     if call.model in policy.models:
         found[json.dumps(["model", call.model, call.client])] = policy.models[call.model]
+    if call.noise:
+        noise = policy.outputs.noise
+        found[epsilons_of(call.client)] = Epsilons(lifetime=None if noise is None else noise.limit, cost=call.noise)
     return found
+
+
+def epsilons_of(client: str) -> str:
+    """Return the name of the account of what a client spent in noise."""
+    return json.dumps(["noise", client])
 
 
 def judge(policy: GuardPolicy, state: ClientState, call: Call) -> tuple[Decision, ClientState]:
@@ -164,31 +177,30 @@ def judge(policy: GuardPolicy, state: ClientState, call: Call) -> tuple[Decision
         call: to judge.
     """
     now = max(call.at, state.seen)
-    state = replace(state, seen=now)
     step = state.stands(now)
     if step >= Step.QUARANTINE:
-        return Decision(Verdict.QUARANTINED, Limit.QUARANTINE, _seconds(state.until - now), step), state
+        seconds = _seconds(state.until - now)
+        return Decision(Verdict.QUARANTINED, Limit.QUARANTINE, seconds, step), replace(state, seen=now)
     if step is Step.CHALLENGE and not call.proven:
-        return Decision(Verdict.CHALLENGED, Limit.CHALLENGE, step=step), state
-    own = Account(state.arrival, state.day, state.today, state.total)
-    charged = {"": (policy.budget_of(call.client), own)}
+        return Decision(Verdict.CHALLENGED, Limit.CHALLENGE, step=step), replace(state, seen=now)
+    charged = {"": (policy.budget_of(call.client), Account(state.arrival, state.day, state.today, state.total))}
     for name, budget in accounts_of(policy, call).items():
-        charged[name] = (budget, state.others.get(name, Account()))
+        charged[name] = budget, state.others.get(name) or Account()
     for name, (budget, _) in charged.items():
-        limit = _first(budget, call.records)
+        limit = _first(budget, call.records * budget.each)
         if limit is not Limit.NONE:
-            return Decision(Verdict.TOO_LARGE, limit, whose=_kind(name)), state
+            return Decision(Verdict.TOO_LARGE, limit, whose=_kind(name)), replace(state, seen=now)
     after: dict[str, Account] = {}
-    waits = [(0.0, Limit.NONE, "")]
+    longest, against, whose, left = 0.0, Limit.NONE, "", 1.0
     for name, (budget, account) in charged.items():
-        after[name], wait, limit = _charged(budget, account, now, call.records)
-        waits.append((wait, limit, name))
-    wait, limit, name = max(waits, key=lambda each: each[0])
-    if wait > 1e-6:  # far below a record's share of a minute; far above the rounding of seconds since 1970
-        return Decision(Verdict.LATER, limit, _seconds(wait), whose=_kind(name)), state
-    left = min(_left(budget, after[name]) for name, (budget, _) in charged.items())
+        after[name], wait, limit = _charged(budget, account, now, call.records * budget.each)
+        left = min(left, _left(budget, after[name]))
+        if wait > longest:
+            longest, against, whose = wait, limit, name
+    if longest > 1e-6:  # far below a record's share of a minute; far above the rounding of seconds since 1970
+        return Decision(Verdict.LATER, against, _seconds(longest), whose=_kind(whose)), replace(state, seen=now)
     own = after.pop("")
-    spent = replace(state, arrival=own.arrival, day=own.day, today=own.today, total=own.total, others=after)
+    spent = ClientState(own.arrival, own.day, own.today, own.total, state.until, now, state.step, after)
     return Decision(Verdict.ALLOWED, step=step, left=left), spent
 
 
@@ -196,17 +208,16 @@ def _charged(budget: Budget, account: Account, now: float, n: int) -> tuple[Acco
     """Return an account with n records more, the seconds until it holds them, and the limit that asks for the wait."""
     day = max(account.day, int(now // DAY))
     today = account.today if account.day == day else 0
-    waits: list[tuple[float, Limit]] = []
-    arrival = account.arrival
+    arrival, longest, against = account.arrival, 0.0, Limit.NONE
     if budget.per_minute is not None:
         arrival = max(arrival, now) + n * 60.0 / budget.per_minute
-        waits.append((arrival - 60.0 - now, Limit.RATE))
-    if budget.per_day is not None and today + n > budget.per_day:
-        waits.append(((day + 1) * DAY - now, Limit.DAY))
-    if budget.lifetime is not None and account.total + n > budget.lifetime:
-        waits.append((DAY, Limit.LIFETIME))  # waiting frees nothing; the owner may raise it by then
-    wait, limit = max(waits, key=lambda each: each[0], default=(0.0, Limit.NONE))
-    return Account(arrival, day, today + n, account.total + n), wait, limit
+        if arrival - 60.0 - now > longest:
+            longest, against = arrival - 60.0 - now, Limit.RATE
+    if budget.per_day is not None and today + n > budget.per_day and (day + 1) * DAY - now > longest:
+        longest, against = (day + 1) * DAY - now, Limit.DAY
+    if budget.lifetime is not None and account.total + n > budget.lifetime and longest < DAY:
+        longest, against = DAY, Limit.LIFETIME  # waiting frees nothing; the owner may raise it by then
+    return Account(arrival, day, today + n, account.total + n), longest, against
 
 
 def _left(budget: Budget, account: Account) -> float:
@@ -220,8 +231,11 @@ def _kind(account: str) -> str:
 
 def _first(budget: Budget, n: int) -> Limit:
     """Return the limit of a budget that n records at once can never meet, or Limit.NONE."""
-    limits = ((budget.per_minute, Limit.RATE), (budget.per_day, Limit.DAY), (budget.lifetime, Limit.LIFETIME))
-    return next((name for limit, name in limits if limit is not None and n > limit), Limit.NONE)
+    if budget.per_minute is not None and n > budget.per_minute:
+        return Limit.RATE
+    if budget.per_day is not None and n > budget.per_day:
+        return Limit.DAY
+    return Limit.LIFETIME if budget.lifetime is not None and n > budget.lifetime else Limit.NONE
 
 
 def _seconds(wait: float) -> int:

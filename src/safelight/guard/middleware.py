@@ -37,6 +37,7 @@ from safelight.guard.identity.door import Door
 from safelight.guard.identity.once import is_first_use
 from safelight.guard.judge import Call, Decision, Step, Verdict
 from safelight.guard.metrics import Metrics
+from safelight.guard.noise import noisy
 from safelight.guard.policy import Fail, GuardPolicy, Outputs
 from safelight.guard.problems import Problem
 from safelight.guard.protocols import readers
@@ -184,6 +185,8 @@ class GuardMiddleware:
         records = question.records if question is not None else 1
         version = scope[VERSION].id if VERSION in scope else ""
         call = Call(asked.client.id, asked.client.cohort, asked.model, self.clock(), records, hashed, version)
+        if outputs.noise is not None and question is not None:
+            call = replace(call, noise=outputs.noise.each)
         bits, proof = needed(policy.actions.bits, records), [value for key, value in scope["headers"] if key == HEADER]
         if proof:
             call = replace(call, proven=proves(self.store.key, call.client, call.at, asked.body, proof[0], bits))
@@ -269,12 +272,12 @@ class GuardMiddleware:
         if asked.question is None:
             return None
         x, raw, texts = asked.question.x[rows], answer.raw[rows], answer.texts[rows]
-        seen = Seen(call.client, call.cohort, call.model, call.at, x, raw, texts)
+        seen = Seen(call.client, call.cohort, call.model, call.at, x, raw, texts, asked.question.names)
         try:
             alarms = self.sight.see(seen, call.version)
             for alarm in alarms:
                 self.metrics.alarm(alarm)
-                self.responder.respond(alarm)
+                self.responder.respond(replace(alarm, version=call.version))
                 self._rang.update(dict.fromkeys(targets(alarm), self.clock()))
             late = call.at <= self._rang.get(call.client, -math.inf)  # was on its way then, and leaves no sooner
             held = (bool(alarms) or late) and self.store.state(call.client).stands(call.at) >= Step.QUARANTINE
@@ -293,7 +296,8 @@ class GuardMiddleware:
             headers = single(answer.headers)
             if asked.question is None or headers is None:
                 raise NotUnderstood("its question was not understood, or it has two headers where one is read")
-            return asked.speaks.answer(asked.question, answer.body, headers, outputs.defence, outputs.names)
+            defence = noisy(outputs, self.store.key, asked.place)
+            return asked.speaks.answer(asked.question, answer.body, headers, defence, outputs.names)
         except Exception as why:  # a reader that breaks has not read it
             odd = str(why) if isinstance(why, NotUnderstood) else f"it broke its reader ({wordless(why)})"
             self._say(f"an answer was not understood: {odd}")

@@ -13,7 +13,7 @@ from safelight.errors import InputError, did_you_mean
 from safelight.guard.alarm import Alarm
 from safelight.guard.incidents import Severity
 from safelight.guard.judge import Step
-from safelight.guard.watch import Stamp, stamp_of
+from safelight.guard.settling import Settling, Stamp, said_in, stamp_of
 
 UNITS = {"s": 1 / 60, "m": 1.0, "h": 60.0, "d": 1440.0}  # minutes
 LONGEST = 366 * 1440.0  # minutes
@@ -211,6 +211,7 @@ class Playbooks:
     _path: Path | None = field(default=None, init=False, repr=False)
     _stamp: Stamp | None = field(default=None, init=False, repr=False)
     _found: tuple[Playbook, ...] = field(default=DEFAULT, init=False, repr=False)
+    _settling: Settling = field(default_factory=Settling, init=False, repr=False)
 
     def now(self, path: Path | None) -> tuple[Playbook, ...]:
         """Return the playbooks in force; of no file, and of a file that could never be read, the built-in one."""
@@ -218,14 +219,20 @@ class Playbooks:
             self._path, self._found = None, DEFAULT
             return DEFAULT
         stamp = stamp_of(path)
-        if (path, stamp) != (self._path, self._stamp):
-            self._path, self._stamp = path, stamp
-            try:
-                self._found = read_playbooks(path)
-            except InputError as error:
-                self.say(f"the old playbooks stay in force: {error}")
-            else:
-                self.say(f"{path} was read")
+        if path != self._path:
+            self._settling = Settling()
+        elif stamp == self._stamp or not self._settling.is_whole(path, stamp):
+            return self._found
+        try:
+            found, trouble = read_playbooks(path), ""
+        except InputError as error:
+            found, trouble = self._found, f"the old playbooks stay in force: {error}"
+        said = said_in(path)
+        if path == self._path and stamp_of(path) != stamp:  # it was written to meanwhile
+            return self._found
+        self._path, self._stamp, self._found = path, stamp, found
+        self._settling.said = self._settling.said if trouble else said
+        self.say(trouble or f"{path} was read")
         return self._found
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy import ndarray as Array
 
+from safelight.guard.columns import Columns, Names
+from safelight.guard.passages import FIFTY_TOKENS, Passages
 from safelight.guard.seen import Seen
 from safelight.guard.window import PLAIN, Facts
 
@@ -50,6 +53,10 @@ class Reference:
         grid: (t, g + 1) of hashing a sketch: g coordinates shifted by so much before they are rounded; last the seed.
         training: (t, n) uint64 hashes of the training records' sketches, each row rising; (t, 0) without any.
         secret: key of all hashes.
+        passages: fingerprints of the texts that a language model was trained on.
+        names: of the values (d,), or (): calls that name theirs are brought into this order.
+
+    Of a language model, whose records have no values (d = 0), only the secret and the passages count.
     """
 
     mean: Array
@@ -74,25 +81,29 @@ class Reference:
     grid: Array
     training: Array
     secret: bytes
+    passages: Passages = Passages()  # noqa: RUF009 - it holds nothing
+    names: Names = ()
 
     def __post_init__(self) -> None:
         """Work out what each reading needs."""
         d = len(self.mean)
         put = object.__setattr__
+        put(self, "_columns", Columns(self.names))
         put(self, "_factors", odd(self.secret, b"record", d))
         put(self, "_field_factors", odd(self.secret, b"field", d))
         put(self, "_matrix", np.ascontiguousarray((self.axes / self.spread).T.astype(np.float32)))
         put(self, "_scale", (1 / self.spread).astype(np.float32))
         put(self, "_mean32", self.mean.astype(np.float32))
-        put(self, "_centres32", np.ascontiguousarray(self.centres.T.astype(np.float32)))
+        put(self, "_centres32", np.ascontiguousarray(-2 * self.centres.T.astype(np.float32)))
         put(self, "_centre_norms", (self.centres.astype(np.float32) ** 2).sum(axis=1))
         mean, deviation, weights = self.shape
         f = len(mean)
         square = np.zeros((f, f))
         square[np.triu_indices(f)] = weights[f + 1 :]
         put(self, "_form", (mean, 1 / deviation, weights[0], weights[1 : f + 1], square))
+        put(self, "_tails", np.stack([self.farness, self.madeness], axis=1))
         put(self, "_grid_factors", odd(self.secret, b"grid", self.grid.size).reshape(self.grid.shape))
-        put(self, "_ones", np.full(d, 1 / d, np.float32))
+        put(self, "_ones", np.full(d, 1 / max(d, 1), np.float32))
         put(self, "_counts", np.diff(self.bands).astype(np.float32))
         put(self, "_sizes32", (1 / self.sizes).astype(np.float32))
         put(self, "_known", [frozenset(row.tolist()) for row in self.training])
@@ -104,27 +115,46 @@ class Reference:
         """Fields that are kept: all of a record with up to 64 values, else none."""
         return len(self.mean) if len(self.mean) <= MOST_FIELDS else 0
 
+    @property
+    def columns(self) -> Columns:
+        """The order of a record's values."""
+        return self._columns  # type: ignore[attr-defined,no-any-return]
+
     def read(self, seen: Seen) -> Facts:
-        """Return what is kept of the records of a call."""
+        """Return what is kept of the records of a call, in whatever order it names their values."""
         n, d = len(seen.x), len(self.mean)
         label, scores, top, second = self.answered(seen.answers, n)
         numbers = np.zeros((n, len(PLAIN)), np.float32)
         numbers[:, 4], numbers[:, 5] = top, second
         numbers[:, 6] = np.log(np.minimum(top / np.maximum(second, 1e-12), 22026.0))
-        if seen.x.ndim != 2 or seen.x.shape[1] != d:  # not what the model takes: as far from normal as can be
+        ordered, odd_ones = self.columns.read(seen.x, seen.names)
+        if ordered.ndim != 2 or ordered.shape[1] != d:  # not what the model takes: as far from normal as can be
             numbers[:, 0] = numbers[:, 1] = MOST_SURPRISE
             blank = np.zeros((n, self.fields), np.uint16)
             digest = np.arange(n, dtype=np.uint64) + np.uint64(int(seen.at * 1e3) << 20)
             return Facts(np.zeros((n, self.width)), scores, numbers, blank, label, digest, seen.at, seen.texts)
+        if not d:
+            return self._texts(seen, numbers, scores, label)
         with np.errstate(over="ignore", invalid="ignore"):  # what is beyond single precision is dealt with below
-            x, bits = self.numbers(seen.x)
+            x, bits = self.numbers(ordered)
             z, features = self.sketch(x)
-            numbers[:, 0], numbers[:, 1] = self.surprise(features)
-        digest = (bits * self._factors).sum(axis=1, dtype=np.uint64)  # type: ignore[attr-defined]
+            numbers[:, :2] = self.surprise(features)
+        if odd_ones:  # values that no normal record has: the others are read, and the whole is as far as can be
+            numbers[:, :2] = MOST_SURPRISE
+        digest = np.vecdot(bits, self._factors)  # type: ignore[attr-defined]
         fields = ((bits * self._field_factors) >> np.uint64(48)).astype(np.uint16) if self.fields else bits[:, :0]  # type: ignore[attr-defined]
         if self.training.shape[1]:
             numbers[:, 3] = self.hits(z)
         return Facts(z, scores, numbers, fields, label, digest, seen.at, seen.texts)
+
+    def _texts(self, seen: Seen, numbers: Array, scores: Array, label: Array) -> Facts:
+        """Return what is kept of prompts and answers: a prompt asked again shows, and how much an answer repeats."""
+        none = np.empty((len(label), 0))
+        digest = np.zeros(len(label), np.uint64)
+        for row, (prompt, answer) in enumerate(seen.texts):
+            digest[row] = word_hash(self.secret, prompt)
+            numbers[row, 3] = math.log2(1 + self.passages.repeated(prompt, answer) / FIFTY_TOKENS)
+        return Facts(none, scores, numbers, none.astype(np.uint16), label, digest, seen.at, seen.texts)
 
     def numbers(self, x: Array) -> tuple[Array, Array]:
         """Return records as float32 (n, d), and as 64 bits a value; words count by how rare they are."""
@@ -160,16 +190,17 @@ class Reference:
         along = centred @ self._matrix  # type: ignore[attr-defined]
         centred *= self._scale  # type: ignore[attr-defined]
         features = np.empty((len(x), len(self.bands) + 4), np.float32)
-        features[:, -4] = whole = _energy(centred)
-        features[:, -5] = np.maximum(whole - _energy(along), 1e-5 * whole)
+        features[:, -4] = whole = np.vecdot(centred, centred)
+        features[:, -5] = np.maximum(whole - np.vecdot(along, along), 1e-5 * whole)
         along *= self._sizes32  # type: ignore[attr-defined]
         z = np.minimum(np.maximum(along[:, : self.width], -250.0), 250.0)
         features[:, :-5] = np.add.reduceat(along * along, self.bands[:-1], axis=1) / self._counts  # type: ignore[attr-defined]
         steps = x[:, 1:] - x[:, :-1]
-        features[:, -3] = _energy(steps[:, 1:] - steps[:, :-1])
-        features[:, -2] = _energy(x) / x.shape[1] - (x @ self._ones) ** 2  # type: ignore[attr-defined]
-        apart = self._centre_norms - 2 * (z @ self._centres32)  # type: ignore[attr-defined]
-        features[:, -1] = apart.min(axis=1) + _energy(z)
+        bends = steps[:, 1:] - steps[:, :-1]
+        features[:, -3] = np.vecdot(bends, bends)
+        features[:, -2] = np.vecdot(x, x) / x.shape[1] - (x @ self._ones) ** 2  # type: ignore[attr-defined]
+        apart = self._centre_norms + z @ self._centres32  # type: ignore[attr-defined]
+        features[:, -1] = apart.min(axis=1) + np.vecdot(z, z)
         features = np.log(np.maximum(features, 1e-9))
         if not np.isfinite(features.sum()):  # squares beyond single precision: as far as can be, and never NaN
             z, features = np.nan_to_num(z, nan=250.0), np.nan_to_num(features, nan=np.inf)
@@ -179,15 +210,17 @@ class Reference:
         """Return (n,) how far records lie from normal: the log of squared distance in the sketch, plus that off it."""
         return np.logaddexp(features[:, -1], features[:, -5] - self.off)  # type: ignore[no-any-return]
 
-    def surprise(self, features: Array) -> tuple[Array, Array]:
-        """Return (n,) each, 0 to 8: the surprise at how far records lie, and at how made up they look."""
-        return tail(self.farness, self.far(features)), tail(self.madeness, self.made(features))
+    def surprise(self, features: Array) -> Array:
+        """Return (n, 2), 0 to 8: the surprise at how far records lie, and at how made up they look."""
+        values = np.empty((len(features), 2))
+        values[:, 0], values[:, 1] = self.far(features), self.made(features)
+        return tail(self._tails, values)  # type: ignore[attr-defined]
 
     def made(self, features: Array) -> Array:
         """Return (n,) how much records look made up: a quadratic function of their features."""
         mean, factor, constant, linear, square = self._form  # type: ignore[attr-defined]
         u = np.minimum(np.maximum((features - mean) * factor, -8.0), 8.0)
-        return constant + u @ linear + ((u @ square) * u).sum(axis=1)  # type: ignore[no-any-return]
+        return constant + np.vecdot(u @ square + linear, u)  # type: ignore[no-any-return]
 
     def hashes(self, z: Array) -> Array:
         """Return (n, t) keyed hashes of coarse sketches: near ones often share one."""
@@ -229,21 +262,17 @@ class Reference:
 
 
 def tail(table: Array, values: Array) -> Array:
-    """Return (n,) the surprise at values, 0 to 8: minus the log of the share of normal values that are as large.
+    """Return the surprise at values, 0 to 8: minus the log of the share of normal values that are as large.
 
     Above and below, an exponential tail is laid through the median (log 2) and the 90 % quantile (log 10), so that few
     normal records suffice and a value a little beyond them is a little more surprising.
 
     Args:
-        table: (2,) median and 90 % quantile of normal values.
-        values: (n,).
+        table: (2,) median and 90 % quantile of normal values, or (2, k) of k kinds.
+        values: (n,), or (n, k).
     """
     steps = (values - table[0]) * (1.609438 / (table[1] - table[0])) + 0.693147
     return np.minimum(np.maximum(steps, 0.0), MOST_SURPRISE)  # type: ignore[no-any-return]
-
-
-def _energy(x: Array) -> Array:
-    return np.einsum("ij,ij->i", x, x)  # type: ignore[no-any-return]
 
 
 def odd(secret: bytes, name: bytes, count: int) -> Array:

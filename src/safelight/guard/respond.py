@@ -15,7 +15,7 @@ from safelight.guard.alerts.message import Message
 from safelight.guard.alerts.sender import Sender
 from safelight.guard.alerts.settings import AlertRoute
 from safelight.guard.chain import Head, sealed
-from safelight.guard.incidents import Incident, Incidents, Severity, joined
+from safelight.guard.incidents import Incident, Incidents, Severity, concerns, joined
 from safelight.guard.playbooks import Deed, Playbook, Playbooks, first, read_playbooks
 from safelight.guard.policy import GuardPolicy
 from safelight.guard.responses.approvals import Approval, Approvals, Word
@@ -123,7 +123,8 @@ class Responder:
         for action in todo.deeds:
             try:
                 if action.what is Deed.FREEZE:
-                    done.append(measure(now, f"evidence frozen: {freeze(self.store, policy, alarm, head, case, now)}"))
+                    kept = freeze(self.store, policy, targets(alarm), head, case.incident, now, alarm=asdict(alarm))
+                    done.append(measure(now, f"evidence frozen: {kept}"))
                 elif action.what is Deed.AUDIT:
                     audit_due(self.store, alarm, case, now)
                     done.append(measure(now, "audit due"))
@@ -167,7 +168,7 @@ class Responder:
         if name and not incidents.get(name).open:
             name = ""
         if not name:
-            mine = (each for each in incidents.all() if each.open and _same(each, alarm))
+            mine = (each for each in incidents.all() if each.open and concerns(each, alarm))
             name = next((each.name for each in mine), "")
         if name:
             return incidents.change(
@@ -258,26 +259,26 @@ def message_of(
 
 def resolved(store: Store, incident: Incident, now: float) -> Message:
     """Return the message that an incident is over, with the labels that its alerts had."""
+    return replace(announced(store, incident), resolved=True, end=now, done=("closed by a person",))
+
+
+def announced(store: Store, incident: Incident) -> Message:
+    """Return the message that there is an incident."""
     return Message(
         key=sealed(store.key, incident.name.encode()).hex(),
-        resolved=True,
+        resolved=False,
         start=incident.opened,
-        end=now,
-        signal=max(incident.signals, key=lambda name: incident.signals[name], default=""),
+        end=None,
+        signal=max(incident.signals, key=lambda name: incident.signals[name], default="a person's suspicion"),
         severity=incident.severity.value,
         model=incident.models[0] if incident.models else "",
-        scope="client" if incident.client else "cohort",
+        scope="client" if incident.client else "clients" if incident.clients else "cohort",
         guard=sealed(store.key, b"guard").hex()[:8],
         incident=incident.name,
-        client=incident.client,
+        client=", ".join(incident.named),
         cohort=incident.cohort,
-        done=("closed by a person",),
+        done=tuple(str(each["what"]) for each in incident.measures),
     )
-
-
-def _same(incident: Incident, alarm: Alarm) -> bool:
-    """Say whether an alarm is about whom an incident is about."""
-    return incident.client == alarm.client and (bool(alarm.client) or incident.cohort == alarm.cohort)
 
 
 def _grouped(waiting: Mapping[str, Rung]) -> dict[str, tuple[str, ...]]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from numpy import ndarray as Array
 
+from safelight.guard.columns import Names
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -19,6 +21,7 @@ class Seen:
         x: records (n, values), float64, or object where some are words.
         answers: of the model, before anything was hardened: scores (n, classes) float64, or labels or predictions (n,).
         texts: of a language model, (prompt, completion) of each record; x is then (n, 0).
+        names: of the values, as the client orders them; () where their place is the meaning.
     """
 
     client: str
@@ -28,3 +31,4 @@ class Seen:
     x: Array
     answers: Array
     texts: tuple[tuple[str, str], ...] = ()
+    names: Names = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -55,6 +55,7 @@ class Sight:
     _made_of: GuardPolicy | None = field(default=None, init=False, repr=False)
     _written: dict[str, float] = field(default_factory=dict, init=False, repr=False)
     _released: dict[str, float] = field(default_factory=dict, init=False, repr=False)
+    _told: set[str] = field(default_factory=set, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Read what the policy names; raises InputError where it cannot be used."""
@@ -84,11 +85,15 @@ class Sight:
                 self._tried(lambda: drifted(self.store, found, version))
         if self.watcher is None:
             return ()
+        if seen.names and isinstance(self.watcher, Watcher) and not self.watcher.knows_columns(seen.model):
+            self._tell_of_columns(seen.model)
         oldest = self.watcher.oldest(seen.client) if isinstance(self.watcher, Watcher) else seen.at
         alarms = self.watcher.see(seen)
-        if alarms and self._forgiven(seen.client, oldest):
-            return [alarm for alarm in alarms if alarm.client != seen.client]
-        self._note(seen, rings=bool(alarms))
+        forgiven = bool(alarms) and self._forgiven(seen.client, oldest)
+        if isinstance(self.watcher, Watcher):
+            alarms = [left for alarm in alarms if (left := self._left(self.watcher, alarm, seen.client, forgiven))]
+        if not forgiven:
+            self._note(seen, rings=bool(alarms))
         return alarms
 
     def close(self) -> None:
@@ -140,6 +145,34 @@ class Sight:
             watcher.guard_secrets(read_canaries(policy.folder / policy.signals.canaries, self.store.key))
         return watcher
 
+    def _tell_of_columns(self, model: str) -> None:
+        """Say once that a calibration without names cannot tell an order of columns from another."""
+        if model not in self._told:
+            self._told.add(model)
+            self.say(
+                f"the calibration of the model {model!r} holds no names of columns, and calls name theirs: who changes "
+                "their order is seen late; calibrate on a new recording, or with --columns."
+            )
+
+    def _left(self, watcher: Watcher, alarm: Alarm, client: str, forgiven: bool) -> Alarm | None:
+        """Return what is left of an alarm once what released clients did before is forgotten.
+
+        Args:
+            watcher: that rang.
+            alarm: of the client that asked, or of its cohort.
+            client: that asked.
+            forgiven: whether what it did was forgotten just now.
+        """
+        if alarm.client:
+            return None if forgiven and alarm.client == client else alarm
+        gone = {client} if forgiven else set[str]()
+        members = watcher.members(alarm.model, alarm.cohort)
+        gone |= {member for member, oldest in members.items() if self._forgiven(member, oldest)}
+        if not gone:
+            return alarm
+        suspects = tuple(suspect for suspect in alarm.suspects if suspect not in gone)
+        return replace(alarm, suspects=suspects) if watcher.still_rings(alarm.model, alarm.cohort) else None
+
     def _forgiven(self, client: str, oldest: float) -> bool:
         """Whether an operator released a client since it last rang: what it did before that is forgotten.
 
@@ -152,7 +185,7 @@ class Sight:
         if released <= self._released.get(client, 0.0) or oldest >= released:
             return False
         self._released[client] = released
-        self.watcher.forgive(client)
+        self.watcher.forgive(client, released)
         return True
 
     def _note(self, seen: Seen, rings: bool) -> None:

@@ -7,7 +7,7 @@ from safelight.guard.chain import secret, secret_of
 from safelight.guard.policy import GuardPolicy
 from safelight.guard.stores.base import Document, Store
 
-__all__ = ["Document", "Store", "open_store"]
+__all__ = ["Document", "Store", "key_of", "open_store"]
 
 
 def open_store(policy: GuardPolicy, make: bool = True) -> Store:
@@ -28,7 +28,7 @@ def open_store(policy: GuardPolicy, make: bool = True) -> Store:
         opened: Store = Store.open(policy.database, key)
         return opened
     if key is None:
-        key = secret(policy.folder / "guard.key")
+        key = key_of(policy)
     if policy.store.redis is None:
         from safelight.guard.stores.postgres import PostgresStore
 
@@ -36,3 +36,12 @@ def open_store(policy: GuardPolicy, make: bool = True) -> Store:
     from safelight.guard.stores.shared import SharedStore
 
     return SharedStore.open(policy.store.url, key, policy.store.redis)
+
+
+def key_of(policy: GuardPolicy) -> bytes:
+    """Return the key of the log and of the hashes in it (32 bytes); its file is made where there is none.
+
+    Raises:
+        InputError: it cannot be made, read or used.
+    """
+    return secret_of(policy.store.key_env) if policy.store.key_env else secret(policy.database.with_suffix(".key"))

@@ -16,17 +16,24 @@ STEP = 8
 DAY = 86400.0
 COHORT = 512
 """Records of a cohort that are looked at together."""
-OWN = ("budget spent", "rate", "class discrepancy", "label mix")
+OWN = ("budget spent", "rate", "embedding volume", "class discrepancy", "label mix")
 """Signals that say nothing of a cohort: it has as many calls as clients, and may ask about other people than those of
 the calibration. A whole cohort whose classes look different is drift, which is watched apart and suspects nobody."""
+TEXTS = ("canary hits", "divergence", "embedding volume", "regurgitated text")
+"""Signals of language models alone, and"""
+ANY = ("budget spent", "exact repeats", "rate")
+"""those of all models; the others read values, which texts have none of."""
 
 
 def signals_of(reference: Reference, cohort: bool) -> tuple[Signal, ...]:
-    """Return the signals that can be read of these records, by name."""
+    """Return the signals that can be read of these records, or texts, by name."""
+    texts = not len(reference.mean)
     return tuple(
         signal
         for signal in all_signals()
-        if (reference.fields or not signal.tables) and not (cohort and signal.name in OWN)
+        if (signal.name in ANY or (signal.name in TEXTS) == texts)
+        and (reference.fields or not signal.tables)
+        and not (cohort and signal.name in OWN)
     )
 
 
@@ -67,6 +74,26 @@ class Track:
             if not len(self.window):
                 self.window.today = 0
         self._day = day
+
+    def forget(self, client: str, before: float, most: float) -> bool:
+        """Have a client's records leave a cohort's window, and say whether there were any.
+
+        Those of others stay as they are, with what was seen of them beside these. Whose the evidence over time is,
+        nobody knows: `most` of it stays, so that it need not ring at once and others have little to gain.
+
+        Args:
+            client: whose records go.
+            before: seconds since 1970; later ones stay.
+            most: evidence that stays at most.
+        """
+        who = np.array(self.who[len(self.who) - len(self.window) :])
+        goes = (who == client) & (self.window.at <= before)
+        if not goes.any():
+            return False
+        self.window = self.window.only(~goes)
+        self.who = who[~goes].tolist()
+        self.evidence = min(self.evidence, most)
+        return True
 
     def take(self, facts: Facts, reference: Reference, signals: tuple[Signal, ...]) -> Iterator[Array]:
         """Take records in, and yield what each signal says (s,) after every eighth, of a cohort after every 32nd.

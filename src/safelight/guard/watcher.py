@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,7 +21,7 @@ from safelight.guard.reference import Reference
 from safelight.guard.scale import OVER_TIME, Scale
 from safelight.guard.seen import Seen
 from safelight.guard.signals.base import Signal
-from safelight.guard.signals.canary_hits import CanaryHits
+from safelight.guard.signals.canary_hits import CanaryHits, with_canaries
 from safelight.guard.store import Store
 from safelight.guard.track import COHORT, Track, signals_of
 from safelight.guard.window import SIZE, Facts
@@ -115,8 +116,11 @@ class Watcher:
         }
         for document in [] if self.store is None else self.store.documents(KIND):
             facts = document.facts
+            key = str(facts["model"]), str(facts["client"])
+            if key in self._past and document.name != _name(key):
+                continue  # written under a name of an earlier kind, and again since
             past = Past(float(facts["evidence"]), int(facts["seen"]), int(facts["today"]), float(facts["at"]))
-            self._past[str(facts["model"]), str(facts["client"])] = past
+            self._past[key] = past
 
     def see(self, seen: Seen) -> tuple[Alarm, ...]:
         """Take in one answered call, and return what rings: the client, the cohort, both or nothing."""
@@ -135,6 +139,10 @@ class Watcher:
         if model.cohorts is not None:
             alarms += self._cohort(model, model.cohorts, seen, facts)
         return tuple(alarms)
+
+    def knows_columns(self, model: str) -> bool:
+        """Whether calls that name the values of a record are brought into the site's order, or not watched at all."""
+        return model not in self._models or bool(self._models[model].reference.names)
 
     def risks(self) -> dict[str, dict[str, float]]:
         """Return what each signal says of each client now, as a share of the threshold: 1 and more rings."""
@@ -160,16 +168,41 @@ class Watcher:
         for model in self._models.values():
             for sort in (model.clients, model.cohorts):
                 if sort is not None:
-                    hits = CanaryHits(canaries)
-                    sort.signals = tuple(hits if each.name == hits.name else each for each in sort.signals)
+                    sort.signals = with_canaries(sort.signals, CanaryHits(canaries))
 
-    def forgive(self, client: str) -> None:
-        """Forget what a client did: the operator has looked at it and let it go on."""
+    def forgive(self, client: str, before: float = np.inf) -> None:
+        """Forget what a client did: the operator has looked at it and let it go on.
+
+        Args:
+            client: its id.
+            before: seconds since 1970; its later records stay in the windows of cohorts.
+        """
+        for (name, _), track in self._cohorts.items():
+            sort = self._models[name].cohorts
+            if sort is not None:
+                scale = sort.scale
+                track.forget(client, before, float(scale.middle[-1] + scale.spread[-1] * scale.threshold / 2))
         for key in [key for key in self._clients if key[1] == client]:
             self._held -= self._clients.pop(key).held
         for key in [key for key in self._past if key[1] == client]:
             self._past[key] = replace(self._past[key], evidence=0.0)
             self._write(key, self._past[key])
+
+    def members(self, model: str, cohort: str) -> dict[str, float]:
+        """Return the clients in a cohort's window, each with the time of its oldest record there."""
+        track = self._cohorts.get((model, cohort))
+        if track is None:
+            return {}
+        who = track.who[len(track.who) - len(track.window) :]
+        return dict(zip(reversed(who), reversed(track.window.at.tolist())))
+
+    def still_rings(self, model: str, cohort: str) -> bool:
+        """Whether what is left in a cohort's window would ring by itself, whatever has added up."""
+        track, sort = self._cohorts.get((model, cohort)), self._models[model].cohorts
+        if track is None or sort is None or not len(track.window):
+            return False
+        scores = np.array([signal.score(track.window, self._models[model].reference) for signal in sort.signals])
+        return bool(sort.scale.read(scores, 0.0)[0][:-1].max() > sort.scale.threshold)
 
     def oldest(self, client: str) -> float:
         """Return the time of the oldest call that still counts for a client, or infinity."""
@@ -249,10 +282,15 @@ class Watcher:
     def _write(self, key: tuple[str, str], past: Past) -> None:
         if self.store is None:
             return
-        name, facts = "/".join(key), {"model": key[0], "client": key[1], **asdict(past)}
+        name, facts = _name(key), {"model": key[0], "client": key[1], **asdict(past)}
         with suppress(StoreFailed, Changed):  # the next one does
             held = self.store.read(KIND, name)
             self.store.write(KIND, name, facts, held.version if held else 0, what="evidence", at=past.at)
+
+
+def _name(key: tuple[str, str]) -> str:
+    """Return the name of a document of evidence; "a/b" and "c" are not "a" and "b/c"."""
+    return json.dumps(key)
 
 
 @dataclass(frozen=True)

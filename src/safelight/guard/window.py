@@ -117,7 +117,8 @@ class Window:
 
     @property
     def hit(self) -> Array:
-        """(n,) share of the hashes of a record's sketch that a training record has."""
+        """(n,) share of the hashes of a record's sketch that a training record has; of a text, how much its answer says
+        of training texts; see `safelight.guard.signals.regurgitated`."""
         return self._plain(3)
 
     @property
@@ -180,10 +181,11 @@ class Window:
     def only(self, rows: Array) -> Window:
         """Return a window of some of its records; rows (n,) bool."""
         part = Window(self._p, self._k, self._fields.shape[1], self.size)
-        for name in ("_floats", "_fields", "_whole", "_at"):
+        for name in ("_floats", "_fields", "_whole", "_at", *(() if self._ready is None else ("_ready",))):
             setattr(part, name, getattr(self, name)[self._start : self._stop][rows])
         part._stop, part.seen, part.today, part.minute = int(rows.sum()), self.seen, self.today, self.minute
-        part.texts, part._ready = self.texts, None
+        newest = rows[len(rows) - len(self.texts) :]  # those that the texts are of
+        part.texts = [text for text, stays in zip(self.texts, newest.tolist()) if stays]
         return part
 
     def append(self, facts: Facts, nearness: Array) -> None:
@@ -246,7 +248,7 @@ class Window:
     def _count(self, at: float, n: int) -> None:
         if self.seen and self._stop > self._start:
             before = float(self._at[self._stop - 1])
-            self.minute *= float(np.exp(min(0.0, before - at) / 60))
+            self.minute *= math.exp(min(0.0, before - at) / 60)
             if at // 86400 != before // 86400:
                 self.today = 0
         self.today += n

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, quote
 from safelight.errors import MissingExtra, SafelightError
 from safelight.guard.policy import GuardPolicy, read_policy
 from safelight.guard.store import Store
+from safelight.web.facts import when
 from safelight.web.security import COOKIE, HEADERS, NAME, Door
 
 try:
@@ -121,7 +122,9 @@ def templates() -> Any:
     """Return the templates of this room; whatever they print is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(loader=PackageLoader("safelight.web"), autoescape=True, undefined=StrictUndefined)
+    made = Environment(loader=PackageLoader("safelight.web"), autoescape=True, undefined=StrictUndefined)
+    made.globals["when"] = when
+    return made
 
 
 def name_of(request: Request) -> str:

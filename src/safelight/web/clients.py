@@ -7,11 +7,11 @@ from starlette.responses import Response
 
 from safelight.errors import InputError
 from safelight.guard.judge import Step
+from safelight.guard.responses.opening import named
 from safelight.web import facts
 from safelight.web.app import Desk
 from safelight.web.lines import line
-
-ROWS = 200  # of the log, on a page
+from safelight.web.turning import turned
 
 
 def overview(request: Request, desk: Desk) -> Response:
@@ -19,8 +19,10 @@ def overview(request: Request, desk: Desk) -> Response:
     found = facts.clients(desk.store, desk.policy, desk.clock())
     held = sum(each.held for each in found)
     ringing = sum(each.risk is not None and each.risk.share >= 1 for each in found)
-    summary = f"{len(found)} clients, {held} held, {ringing} above the threshold of an alarm."
-    return desk.page(request, "clients.html", clients=found, summary=summary, drawn=_drawn)
+    many = f"{len(found)} client{'s'[: len(found) != 1]}"
+    summary = f"{many}, {held} held, {ringing} above the threshold of an alarm."
+    turn = turned(found, request.query_params)
+    return desk.page(request, "clients.html", clients=turn.items, turn=turn, summary=summary, drawn=_drawn)
 
 
 def one(request: Request, desk: Desk) -> Response:
@@ -29,14 +31,15 @@ def one(request: Request, desk: Desk) -> Response:
     found = {each.name: each for each in facts.clients(desk.store, desk.policy, desk.clock())}
     if name not in found:
         raise InputError(f"There is no client {name!r}; look at the list of clients.")
-    rows = facts.lines(desk.store, ROWS, name)
-    return desk.page(request, "client.html", client=found[name], lines=rows, drawn=_drawn)
+    turn = facts.log_page(desk.store, request.query_params, name)
+    return desk.page(request, "client.html", client=found[name], lines=turn.items, turn=turn, drawn=_drawn)
 
 
 def log(request: Request, desk: Desk) -> Response:
-    """The state of the log and its last rows."""
-    head, trouble = desk.store.verify()
-    return desk.page(request, "log.html", head=head, broken=trouble, lines=facts.lines(desk.store, ROWS))
+    """The state of the log and its last rows; on a page of earlier ones the rows alone."""
+    turn = facts.log_page(desk.store, request.query_params)
+    head, trouble = (None, "") if turn.here else desk.store.verify()
+    return desk.page(request, "log.html", head=head, broken=trouble, lines=turn.items, turn=turn)
 
 
 def quarantine(fields: dict[str, str], by: str, desk: Desk) -> str:
@@ -61,10 +64,7 @@ def release(fields: dict[str, str], by: str, desk: Desk) -> str:
 
 
 def _known(fields: dict[str, str], desk: Desk) -> str:
-    client = fields.get("client", "")
-    if client not in {*desk.store.clients(), *(key.id for key in desk.policy.clients.values())}:
-        raise InputError(f"There is no client {client!r}; look at the list of clients.")
-    return client
+    return named(fields.get("client", ""), desk.policy, desk.store)
 
 
 def _drawn(client: facts.Client) -> object:

@@ -15,4 +15,4 @@ LOOKED = 5000  # last rows of the log that are searched for drift
 def overview(request: Request, desk: Desk) -> Response:
     """Audits that are due, and the last drift that was seen."""
     seen = [each for each in facts.lines(desk.store, LOOKED) if each.what in ("drift", "audit done")]
-    return desk.page(request, "drift.html", dues=dues(desk.store), lines=seen[:100], moment=facts.moment)
+    return desk.page(request, "drift.html", dues=dues(desk.store), lines=seen[:100])

@@ -8,11 +8,29 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from markupsafe import Markup, escape
+from starlette.datastructures import QueryParams
+
 from safelight.guard.judge import DAY, ClientState, Step
 from safelight.guard.policy import GuardPolicy
+from safelight.guard.responses.opening import cohorts_of
 from safelight.guard.sight import RISK
 from safelight.guard.store import Document, Store
+from safelight.guard.stores.base import LAST
+from safelight.web.turning import EACH, Turned, number_of
 
+TIMES = ("until", "since", "aware", "notified", "opened", "start", "end")
+"""Facts of the log's rows that are seconds since 1970."""
+DEEDS = {
+    "log": "watching of",
+    "coarsen": "coarser answers for",
+    "slow": "slower answers for",
+    "challenge": "challenge for",
+    "quarantine": "quarantine of",
+    "refuse": "refusal of",
+    "rollback": "rollback of",
+}
+"""What is done, in words that go before whom it is done about."""
 STEPS = {
     Step.NONE: "",
     Step.LOG: "watched",
@@ -61,7 +79,7 @@ class Client:
         lifetime: that it may have, or None.
         step: in words, or "".
         held: whether nothing passes.
-        until: when the step ends, as text, or "".
+        until: when the step ends, in seconds since 1970.
         risk: None where nothing watches.
     """
 
@@ -73,7 +91,7 @@ class Client:
     lifetime: int | None
     step: str
     held: bool
-    until: str
+    until: float
     risk: Risk | None
 
 
@@ -83,23 +101,23 @@ class Line:
 
     Attributes:
         number: of the row.
-        at: when, as text.
+        at: when, in seconds since 1970.
         what: happened.
         client: whom it is about, or "".
-        rest: everything else that it says, as text.
+        rest: everything else that it says; times as text, UTC.
     """
 
     number: int
-    at: str
+    at: float
     what: str
     client: str
-    rest: str
+    rest: Markup
 
 
 def clients(store: Store, policy: GuardPolicy, now: float) -> list[Client]:
     """Return every client that is named in the policy or ever asked; those held first, then the riskiest."""
     states = store.clients()
-    cohorts = {key.id: key.cohort for key in policy.clients.values()}
+    cohorts = cohorts_of(policy)
     risks = {document.name: risk_of(document) for document in store.documents(RISK)}
     names = {*states, *cohorts}
     found = [
@@ -111,9 +129,19 @@ def clients(store: Store, policy: GuardPolicy, now: float) -> list[Client]:
     )
 
 
-def lines(store: Store, count: int, client: str | None = None) -> list[Line]:
-    """Return the last rows of the log, newest first."""
-    return [_line(row.number, json.loads(row.text)) for row in store.tail(count, client)]
+def lines(store: Store, count: int, client: str | None = None, before: int = LAST) -> list[Line]:
+    """Return the last rows of the log before a row, newest first."""
+    return [_line(row.number, json.loads(row.text)) for row in store.tail(count, client, before)]
+
+
+def log_page(store: Store, query: QueryParams, client: str | None = None) -> Turned[Line]:
+    """Return the page of the log, newest first, that begins before the row that `before` of an address names."""
+    before = number_of(query, "before")
+    found = lines(store, EACH + 1, client, before or LAST)
+    shown, more = found[:EACH], len(found) > EACH
+    words = f"rows {shown[0].number} to {shown[-1].number}" if shown and (before or more) else ""
+    here = f"?before={before}" if before else ""
+    return Turned(shown, words, here, "?newest" if before else "", f"?before={shown[-1].number}" if more else "")
 
 
 def moment(at: float) -> str:
@@ -121,6 +149,14 @@ def moment(at: float) -> str:
     if at > 4e9:  # in the next century: for good
         return "for good"
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def when(at: float) -> Markup:
+    """Return a time as a <time> that programs read, too."""
+    if at > 4e9:
+        return Markup("for good")
+    stamp = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Markup('<time datetime="{}">{}</time>').format(stamp, moment(at))
 
 
 def risk_of(document: Document) -> Risk:
@@ -143,14 +179,35 @@ def _client(name: str, cohort: str, state: ClientState, policy: GuardPolicy, ris
         lifetime=policy.budget_of(name).lifetime,
         step=STEPS[step],
         held=step >= Step.QUARANTINE,
-        until=moment(state.until) if step is not Step.NONE else "",
+        until=state.until,
         risk=risk,
     )
 
 
 def _line(number: int, facts: dict[str, Any]) -> Line:
     at, what, client = facts.pop("at", 0.0), facts.pop("what", ""), facts.pop("client", "")
-    if isinstance(body := facts.get("body"), str):
-        facts["body"] = body[:12]  # a keyed hash: enough to see repeats
-    rest = ", ".join(f"{name} {value}" for name, value in facts.items() if value not in ("", None, [], {}))
-    return Line(number, moment(float(at)), str(what), str(client), rest)
+    for name in ("body", "seal"):
+        if isinstance(hashed := facts.get(name), str):
+            facts[name] = hashed[:12]  # keyed hashes: enough to see repeats
+    return Line(number, float(at), str(what), str(client), _words(facts))
+
+
+def _words(facts: Mapping[str, Any], times: bool = False) -> Markup:
+    """Return facts as "name value, name value", with what is empty left out."""
+    told = [
+        escape(name) + " " + _value(value, times or name in TIMES)
+        for name, value in facts.items()
+        if name != "spent" and value not in ("", None, [], {})  # "spent" is for `safelight guard verify` alone
+    ]
+    return Markup(", ").join(told)
+
+
+def _value(value: Any, is_time: bool) -> Markup:
+    if isinstance(value, dict):
+        return Markup("({})").format(_words(value, is_time))
+    if isinstance(value, list):
+        quoted = (Markup("'{}'").format(each) if isinstance(each, str) else _value(each, is_time) for each in value)
+        return Markup(" ").join(quoted)
+    if is_time and isinstance(value, (int, float)) and value > 1e8:
+        return when(float(value))
+    return escape(f"{value:.6g}" if isinstance(value, float) else value)

@@ -14,8 +14,10 @@ from safelight.guard.incidents import NEXT, Incident, Incidents, Serious, Severi
 from safelight.guard.responses.approvals import Approvals, Word
 from safelight.guard.responses.closing import step
 from safelight.guard.responses.deeds import carry_out
+from safelight.guard.responses.opening import open_by_hand
 from safelight.web.app import Desk
-from safelight.web.facts import moment
+from safelight.web.facts import DEEDS
+from safelight.web.turning import turned
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,10 @@ class Shown:
 
     Attributes:
         incident: as it is kept.
-        opened: when, as text.
         clocks: (clock, how it stands, whether it is late).
     """
 
     incident: Incident
-    opened: str
     clocks: tuple[tuple[Clock, str, bool], ...]
 
 
@@ -38,8 +38,14 @@ def overview(request: Request, desk: Desk) -> Response:
     now = desk.clock()
     found = sorted(Incidents(desk.store).all(), key=lambda each: (not each.open, -each.opened))
     waiting = [each for each in Approvals(desk.store).all() if each.word is Word.PENDING]
-    shown = [_shown(each, now) for each in found]
-    return desk.page(request, "incidents.html", incidents=shown, waiting=waiting, moment=moment)
+    turn = turned(found, request.query_params)
+    shown = [_shown(each, now) for each in turn.items]
+    about: dict[str, Any] = {
+        "about": request.query_params.get("about", "")[:200],
+        "model": desk.policy.upstream.model or "",
+    }
+    about |= {"severities": list(Severity), "turn": turn, "deeds": DEEDS}
+    return desk.page(request, "incidents.html", incidents=shown, waiting=waiting, **about)
 
 
 def one(request: Request, desk: Desk) -> Response:
@@ -52,9 +58,23 @@ def one(request: Request, desk: Desk) -> Response:
         "severities": list(Severity),
         "kinds": list(Serious),
         "laws": [law for law in LAWS if law not in incident.notified],
-        "moment": moment,
+        "deeds": DEEDS,
     }
     return desk.page(request, "incident.html", **facts)
+
+
+def opened(fields: dict[str, str], by: str, desk: Desk) -> str:
+    """Open an incident that no alarm did."""
+    lost: list[str] = []
+    severity = fields.get("severity") or Severity.MEDIUM.value
+    if severity not in [each.value for each in Severity]:
+        raise InputError(f"There is no severity {severity!r}; choose from the list.")
+    clients = [name.strip() for name in fields.get("clients", "").splitlines() if name.strip()]
+    why, model, now = fields.get("why", ""), fields.get("model", ""), desk.clock()
+    incident = open_by_hand(
+        desk.policy, desk.store, clients, by, why, now, lost.append, model=model, severity=Severity(severity)
+    )
+    return " ".join([f"{incident.name} is open.", *lost])
 
 
 def move(fields: dict[str, str], by: str, desk: Desk) -> str:
@@ -103,4 +123,4 @@ def notified(fields: dict[str, str], by: str, desk: Desk) -> str:
 
 def _shown(incident: Incident, now: float) -> Shown:
     found = tuple((clock, clock.words(now), clock.told is None and clock.left(now) < 0) for clock in clocks(incident))
-    return Shown(incident, moment(incident.opened), found)
+    return Shown(incident, found)

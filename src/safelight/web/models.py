@@ -7,14 +7,13 @@ from starlette.responses import Response
 
 from safelight.guard.registry.moves import Stands, promote, registry_of, roll_back, shelf
 from safelight.web.app import Desk
-from safelight.web.facts import moment
 
 
 def overview(request: Request, desk: Desk) -> Response:
     """The versions, what their audits say beside the one that serves, and the moves so far."""
     policy = desk.policy
     have = shelf(policy, registry_of(policy, desk.store)) if policy.upstream.version else None
-    return desk.page(request, "models.html", have=have, upstream=policy.upstream, stands=Stands, moment=moment)
+    return desk.page(request, "models.html", have=have, upstream=policy.upstream, stands=Stands)
 
 
 def move(fields: dict[str, str], by: str, desk: Desk) -> str:

@@ -19,6 +19,7 @@ SHOWN: dict[str, Handler] = {
 DONE: dict[str, Action] = {
     "/quarantine": clients.quarantine,
     "/release": clients.release,
+    "/incidents/open": incidents.opened,
     "/incidents/move": incidents.move,
     "/incidents/decide": incidents.decide,
     "/incidents/notified": incidents.notified,

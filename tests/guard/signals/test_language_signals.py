@@ -9,9 +9,13 @@ import pytest
 
 from safelight.errors import InputError
 from safelight.guard.canaries import Canaries, normal, read_canaries
+from safelight.guard.fit import of_texts
+from safelight.guard.passages import ENDS, Passages
+from safelight.guard.seen import Seen
 from safelight.guard.signals.canary_hits import CanaryHits
 from safelight.guard.signals.divergence import Divergence, loop
 from safelight.guard.signals.embedding_volume import EmbeddingVolume
+from safelight.guard.signals.regurgitated import Regurgitated
 from safelight.guard.window import TEXTS, Facts, Window
 
 KEY = b"k" * 32
@@ -168,3 +172,49 @@ def test_a_new_day_begins_at_nothing():
     )
     held.append(later, np.zeros(257))
     assert EmbeddingVolume().score(held, None) == 1.0
+
+
+# Training texts -------------------------------------------------------------------------------------------------------
+
+
+KNOWN, STRANGE = topics["assignment"], topics["debugger"]
+TAUGHT = of_texts(KEY, Passages.of([KNOWN], KEY)).reference
+
+
+def asked(*texts, reference=TAUGHT):
+    """A window after these calls, read as the watch reads them."""
+    held = Window(0, 0, 0)
+    for number, text in enumerate(texts):
+        call = Seen("a", "", "m", 60.0 * number, np.empty((1, 0)), np.full(1, np.nan), (text,))
+        held.append(reference.read(call), reference.nearness)
+    return held
+
+
+def repeats(*texts, reference=TAUGHT):
+    return Regurgitated().score(asked(*texts, reference=reference), reference)
+
+
+def test_repeated_training_texts_ring_and_others_do_not():
+    passages = [("Go on.", KNOWN[at : at + 400]) for at in range(0, 6400, 400)]
+    prose = [("Go on.", STRANGE[at : at + 400]) for at in range(0, 6400, 400)]
+    alarm = 2.25 * Regurgitated.spread  # the lowest line there is
+    assert repeats(*prose) == 0
+    assert repeats(*passages[:8]) > 2 * alarm
+    assert repeats(*prose, *passages[:8]) > alarm  # after a normal past
+    assert repeats(*[pair for two in zip(prose, passages) for pair in two]) > alarm
+    assert repeats(*[(said, said) for _, said in passages]) == 0  # their own words back
+    assert repeats(*passages, reference=of_texts(KEY, Passages()).reference) == 0
+
+
+def test_an_answer_counts_by_the_letters_that_it_repeats():
+    for length in (400, 1600):
+        answer = KNOWN[1000 : 1000 + length]
+        letters = len("".join(sign for sign in answer if sign.isalnum()))
+        assert asked(("Go on.", answer)).hit[0] == pytest.approx(np.log2(1 + (letters - ENDS) / 160), abs=0.2)
+    late = "no " * 2000 + KNOWN[1000:1400]  # the window keeps 2,000 characters, and this is looked at before
+    assert asked(("Go on.", late)).hit[0] == pytest.approx(asked(("Go on.", KNOWN[1000:1400])).hit[0], abs=0.2)
+
+
+def test_a_prompt_that_comes_again_is_a_repeat():
+    held = asked(("Who?", "a"), ("Who?", "b"), ("What?", "c"))
+    assert held.repeat.tolist() == [False, True, False]

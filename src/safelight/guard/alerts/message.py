@@ -23,10 +23,10 @@ class Message:
         signal: that stood out most.
         severity: "low", "medium", "high" or "critical".
         model: that was asked.
-        scope: "client" or "cohort".
+        scope: "client", "cohort", or "clients" where a person named several.
         guard: 8 hexadecimal digits that tell this guard from others.
         incident: its name, or "".
-        client: whose calls rang, or "".
+        client: whose calls rang, or "", or those that a person named.
         cohort: its group, or "".
         done: what was done about it, in words.
     """
@@ -60,7 +60,11 @@ class Message:
         """One line."""
         about = f"{self.incident or 'an alarm'} of the guard"
         who = (
-            f" of {self.scope} {self.client or self.cohort}" if self.client or self.cohort else f" of one {self.scope}"
+            f" of {self.scope} {self.client or self.cohort}"
+            if self.client or self.cohort
+            else " of several clients"
+            if self.scope == "clients"
+            else f" of one {self.scope}"
         )
         if self.resolved:
             return f"Over: {about}{who} at model {self.model}"

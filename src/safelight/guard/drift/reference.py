@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy import ndarray as Array
 
 from safelight.errors import InputError
+from safelight.guard.columns import Columns, Names
 from safelight.guard.drift.sketch import Sketch, sketched
 
 LEAST = 200
@@ -26,15 +28,19 @@ class DriftReference:
         inputs: sketch of the records.
         outputs: sketch of the answers, or None where none were kept.
         labels: whether the answers are labels, which count as words.
+        columns: the order of a record's values: calls that name theirs are brought into it.
     """
 
     model: str
     inputs: Sketch
     outputs: Sketch | None = None
     labels: bool = False
+    columns: Columns = Columns()  # noqa: RUF009 - it holds no names
 
     @classmethod
-    def of(cls, x: Array, answers: Array | None = None, model: str = "", seed: int = 0) -> DriftReference:
+    def of(
+        cls, x: Array, answers: Array | None = None, model: str = "", seed: int = 0, names: Names = ()
+    ) -> DriftReference:
         """Make the sketches.
 
         Args:
@@ -42,6 +48,7 @@ class DriftReference:
             answers: scores (n, classes), or labels or predictions (n,), or None.
             model: that was asked.
             seed: of the random features.
+            names: of the values of a record, or () where their place is the meaning.
 
         Raises:
             InputError: fewer than 200 records, or answers to another number of them.
@@ -50,18 +57,21 @@ class DriftReference:
             raise InputError(f"A reference of drift needs a table of {LEAST} records or more, and got {x.shape}.")
         rng = np.random.default_rng(seed)
         if answers is None:
-            return cls(model, sketched(x, rng))
+            return cls(model, sketched(x, rng), columns=Columns(names))
         if len(answers) != len(x):
             raise InputError(f"There are {len(x)} records and {len(answers)} answers; give one answer a record.")
         labels = is_labels(answers)
-        return cls(model, sketched(x, rng), sketched(table_of(answers, labels), rng), labels)
+        inputs = sketched(x, rng)
+        outputs = sketched(table_of(answers, labels), rng)
+        return cls(model, inputs, outputs, labels, Columns(names))
 
     def save(self, path: Path) -> None:
         """Write the file."""
         parts = {"inputs": self.inputs} | ({"outputs": self.outputs} if self.outputs is not None else {})
         arrays = {f"{name}_{item}": getattr(part, item) for name, part in parts.items() for item in KEPT}
         with path.open("wb") as file:
-            np.savez_compressed(file, model=self.model, labels=self.labels, **arrays)
+            names = json.dumps(self.columns.names)
+            np.savez_compressed(file, model=self.model, labels=self.labels, names=names, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> DriftReference:
@@ -69,7 +79,10 @@ class DriftReference:
         try:
             with np.load(path, allow_pickle=False) as file:
                 parts = {name: _sketch(name, file) for name in ("inputs", "outputs") if f"{name}_width" in file}
-                return cls(str(file["model"]), parts["inputs"], parts.get("outputs"), bool(file["labels"]))
+                names = tuple(json.loads(str(file["names"]))) if "names" in file else ()
+                return cls(
+                    str(file["model"]), parts["inputs"], parts.get("outputs"), bool(file["labels"]), Columns(names)
+                )
         except OSError as error:
             raise InputError(
                 f"The reference of drift {path} cannot be read ({error.strerror or error}); make it with: "

@@ -119,11 +119,12 @@ class Drift:
 
     def see(self, seen: Seen) -> DriftFound | None:
         """Take in one answered call; return drift when it begins to be seen, and not again while it lasts."""
-        if self.reference.model not in ("", seen.model) or not self._sketches[0].fits(seen.x):
+        x = self.reference.columns.read(seen.x, seen.names)[0]
+        if self.reference.model not in ("", seen.model) or not self._sketches[0].fits(x):
             return None
-        n = len(seen.x)
+        n = len(x)
         rows = slice(None) if n <= A_CALL else np.linspace(0, n - 1, A_CALL).astype(np.int64)
-        looks = [self._sketches[0].look(seen.x[rows]), *(self._answered(seen.answers[rows], n) for _ in SIDES[1:])]
+        looks = [self._sketches[0].look(x[rows]), *(self._answered(seen.answers[rows], n) for _ in SIDES[1:])]
         count = min(n, A_CALL)
         self.window.take(seen.client, looks[: len(self._sketches)], count)
         self._fresh += count

@@ -15,7 +15,7 @@ import orjson
 
 from safelight.errors import InputError
 from safelight.guard.identity.trust import FAMILIES, Jwt
-from safelight.guard.watch import stamp_of
+from safelight.guard.settling import stamp_of
 
 MOST_BYTES = 2**20
 MOST_KEYS = 100

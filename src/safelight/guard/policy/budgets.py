@@ -18,3 +18,23 @@ class Budget:
     per_minute: int | None = None
     per_day: int | None = None
     lifetime: int | None = None
+
+    @property
+    def each(self) -> int:
+        """What one record costs of it."""
+        return 1
+
+
+@dataclass(frozen=True)
+class Epsilons(Budget):
+    """What a client may spend in [outputs.noise], in parts of an epsilon.
+
+    Attributes:
+        cost: of one record (>= 1).
+    """
+
+    cost: int = 1
+
+    @property
+    def each(self) -> int:
+        return self.cost

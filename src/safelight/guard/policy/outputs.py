@@ -7,6 +7,7 @@ from enum import Enum
 
 from safelight.defences.outputs.policy import OutputPolicy
 from safelight.errors import InputError, did_you_mean
+from safelight.guard.policy.noise import Noise
 
 ALLOWABLE = ("n", "best_of", "echo", "logit_bias", "seed", "tokens")
 
@@ -30,6 +31,7 @@ class Outputs:
             and jsonpath have no such names.
         embeddings: whether the embeddings of a language model may leave, rounded to `decimals`.
         extras: "strip" or "refuse": what becomes of logprobs, top_logprobs, prompt_logprobs and seed in a question.
+        noise: [outputs.noise], before all else; scores are exact when left out.
         allow: of n, best_of, echo, logit_bias, seed and tokens (prompts as numbers), those that may be asked for.
     """
 
@@ -40,6 +42,7 @@ class Outputs:
     embeddings: bool = False
     extras: Extras = Extras.STRIP
     allow: tuple[str, ...] = ()
+    noise: Noise | None = None
 
     def __post_init__(self) -> None:
         for name in self.allow:
@@ -50,4 +53,5 @@ class Outputs:
 
     @property
     def defence(self) -> OutputPolicy:
+        """What makes answers coarser, after any noise; see `safelight.guard.noise` for both together."""
         return OutputPolicy(self.top_k, self.decimals, label_only=self.label_only)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from safelight.guard.policy.clients import Key
 from safelight.guard.policy.failing import Fail, Failing, Route
 from safelight.guard.policy.keeping import Checkpoints, Measuring, Storing
 from safelight.guard.policy.looking import Drifting, Signals
+from safelight.guard.policy.noise import with_noise
 from safelight.guard.policy.outputs import Outputs
 from safelight.guard.policy.upstream import EMBEDDED, MLFLOW, Protocol, Upstream, Version, check_address
 from safelight.guard.policy.whole import GuardPolicy
@@ -83,11 +84,15 @@ def parse_policy(document: Mapping[str, Any], folder: Path, where: str) -> Guard
         document = {**document, "upstream": {"url": versions[0].url, **rest}}
     whole = dict(document)
     lists = {part: whole.get("budget", {}).get(part, []) for part in BUDGETS}
+    whole["outputs"] = with_noise(f"{where}, [outputs]", whole.get("outputs", {}))
     whole["budget"] = {key: value for key, value in whole.get("budget", {}).items() if key not in BUDGETS}
     wanted = {name: kind for name, kind in TABLES.items() if name in whole or name != "checkpoints"}
     tables = {name: table(f"{where}, [{name}]", kind, whole.get(name, {})) for name, kind in wanted.items()}
     if tables["outputs"].names and tables["upstream"].protocol in (Protocol.OPENAI, Protocol.JSONPATH):
         raise InputError(f"{where}, [outputs] names is for other protocols; leave it out; see allow and embeddings.")
+    fail, outputs = tables["fail"].mode, tables["outputs"]
+    routes = _routes(document.get("route", []), document.get("outputs", {}), fail)
+    _noise_fits(where, tables["upstream"], [(outputs, fail), *((route.outputs, route.fail) for route in routes)])
     header, clients, trust = _clients(document.get("clients", {}), f"{where}, [clients]")
     budgets = {part: _budgets(part, entries, tables["budget"]) for part, entries in lists.items()}
     _known_owners(budgets, clients, trust)
@@ -112,14 +117,14 @@ def parse_policy(document: Mapping[str, Any], folder: Path, where: str) -> Guard
         budgets=budgets["client"],
         cohorts=budgets["cohort"],
         models=budgets["model"],
-        routes=_routes(document.get("route", []), document.get("outputs", {}), tables["fail"].mode),
-        outputs=tables["outputs"],
+        routes=routes,
+        outputs=outputs,
         signals=tables["signals"] if "signals" in document else None,
         actions=tables["actions"],
         drift=tables["drift"],
         alerts=read_alerts(document.get("alerts", []), where),
         metrics=tables["metrics"],
-        fail=tables["fail"].mode,
+        fail=fail,
         store=store,
         checkpoints=tables.get("checkpoints"),
     )
@@ -180,6 +185,17 @@ def _known_owners(budgets: Mapping[str, Mapping[str, Budget]], clients: Mapping[
             raise InputError(f"[[budget.cohort]] speaks of {name!r}, which is no cohort.{did_you_mean(name, groups)}")
 
 
+def _noise_fits(where: str, upstream: Upstream, parts: Sequence[tuple[Outputs, Fail]]) -> None:
+    """Raise InputError where something would leave beside the noise that makes it useless."""
+    modes = [mode for outputs, mode in parts if outputs.noise is not None]
+    if modes and upstream.protocol is Protocol.OPENAI:
+        raise InputError(f"{where} has noise, and texts and embeddings have no bound that it needs; leave it out.")
+    if modes and upstream.jsonpath is not None and upstream.jsonpath.labels:
+        raise InputError(f"{where} has noise, and labels of [upstream.jsonpath] would leave without; leave one out.")
+    if Fail.OPEN in modes:
+        raise InputError(f'{where} has noise, and mode = "open" lets answers leave without it; use "closed" there.')
+
+
 def _routes(entries: Any, outputs: Mapping[str, Any], mode: Fail) -> tuple[Route, ...]:
     if not isinstance(entries, list):
         raise InputError("route is no list; write [[route]] before each one.")
@@ -188,7 +204,8 @@ def _routes(entries: Any, outputs: Mapping[str, Any], mode: Fail) -> tuple[Route
         given = entry
         if isinstance(entry, dict):
             own = entry.get("outputs", {})
-            whole = table("[[route]] outputs", Outputs, {**outputs, **own} if isinstance(own, dict) else own)
+            own = with_noise("[[route]] outputs", {**outputs, **own}, outputs) if isinstance(own, dict) else own
+            whole = table("[[route]] outputs", Outputs, own)
             given = {"fail": mode, **entry, "outputs": whole}
         route = table("[[route]]", Route, given)
         if route.path in {other.path for other in found}:

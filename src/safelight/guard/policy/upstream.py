@@ -47,6 +47,7 @@ class Upstream:
         model: name for the log where the path holds none (mlflow, jsonpath); of openai the only one that may be asked.
         jsonpath: [upstream.jsonpath], the rule of that protocol.
         registry: that keeps the alias in `model`: "embedded", or "mlflow:" and the address of an MLflow server.
+        by_name: whether the server reads columns that have names by them; else the place of a value is its meaning.
         version: [[upstream.version]], oldest first; `model` is then NAME@ALIAS and says which of them is asked.
     """
 
@@ -55,6 +56,7 @@ class Upstream:
     model: str | None = None
     jsonpath: JsonRule | None = None
     registry: str = EMBEDDED
+    by_name: bool = True
     version: tuple[Version, ...] = ()
 
     def __post_init__(self) -> None:

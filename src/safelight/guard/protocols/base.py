@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy import ndarray as Array
 
-from safelight.defences.outputs.base import OnOutputs, keys
+from safelight.defences.outputs.base import OnOutputs
 from safelight.errors import MissingExtra
+from safelight.guard.columns import Names
 
 try:
     import orjson
@@ -38,6 +38,8 @@ class Question:
         headers: for the server; they describe the body.
         model: that it names, or "" where the path names it.
         streams: whether the answer is asked for piece by piece.
+        names: of the values, as the client orders them; () where their place is the meaning.
+        beside: returns what else of it may change an answer; left out, nothing does.
     """
 
     records: int
@@ -46,15 +48,8 @@ class Question:
     headers: Mapping[str, str]
     model: str = ""
     streams: bool = False
-
-    @property
-    def key(self) -> Array:
-        """The hash (n,) uint64 of each record, for a defence that answers a record always alike."""
-        if self.x.dtype != object:
-            with np.errstate(over="ignore"):  # hashes are of single precision, and what is beyond it is infinite there
-                return keys(self.x)
-        digests = b"".join(hashlib.blake2b(repr(list(row)).encode(), digest_size=8).digest() for row in self.x)
-        return np.frombuffer(digests, dtype=np.uint64)
+    names: Names = ()
+    beside: Callable[[], Any] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -154,6 +149,17 @@ def dumps(content: Any) -> bytes:
         return orjson.dumps(content)
     except TypeError:  # nested too deep
         raise NotUnderstood("it is nested too deep") from None
+
+
+def laid_out(record: Any) -> Any:
+    """Return how a record of JSON is laid out: the names of its fields, in order, or how long its lists are."""
+    if isinstance(record, dict):
+        return [(name, laid_out(record[name])) for name in sorted(record)]
+    lengths = []
+    while isinstance(record, list):
+        lengths.append(len(record))
+        record = record[0] if record else None
+    return lengths
 
 
 def only(content: Mapping[str, Any], known: Sequence[str], where: str) -> None:

@@ -9,7 +9,17 @@ import re
 from collections.abc import Mapping, Sequence
 
 from safelight.defences.outputs.base import OnOutputs
-from safelight.guard.protocols.base import JSON, SEGMENT, NotUnderstood, Question, Written, dumps, loads, only
+from safelight.guard.protocols.base import (
+    JSON,
+    SEGMENT,
+    NotUnderstood,
+    Question,
+    Written,
+    dumps,
+    laid_out,
+    loads,
+    only,
+)
 from safelight.guard.protocols.mlflow import answer, is_json, rows
 
 _PREDICT = re.compile(rf"/v1/models/({SEGMENT}):predict")
@@ -31,8 +41,9 @@ class KServe:
             raise NotUnderstood("it is no JSON")
         content = loads(body)
         only(content, ("instances",), "the question")
-        x = rows(content.get("instances"))
-        return Question(len(x), x, dumps(content), JSON)
+        x, fields = rows(content.get("instances"))
+        first = content["instances"][0]
+        return Question(len(x), x, dumps(content), JSON, names=fields, beside=lambda: laid_out(first))
 
     def answer(
         self, question: Question, body: bytes, headers: Mapping[str, str], defence: OnOutputs, names: Sequence[str]

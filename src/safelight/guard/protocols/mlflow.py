@@ -13,8 +13,9 @@ import numpy as np
 from numpy import ndarray as Array
 
 from safelight.defences.outputs.base import OnOutputs
+from safelight.guard.columns import Names, named
 from safelight.guard.protocols.answers import Reading, array, predictions
-from safelight.guard.protocols.base import JSON, NotUnderstood, Question, Written, dumps, loads, only, table
+from safelight.guard.protocols.base import JSON, NotUnderstood, Question, Written, dumps, laid_out, loads, only, table
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
@@ -36,8 +37,9 @@ class Mlflow:
         if len(content) != 1:
             raise NotUnderstood(f"it holds {len(content)} of {', '.join(FORMATS)}")
         [(name, records)] = content.items()
-        x = {"dataframe_split": _split, "dataframe_records": rows, "instances": rows, "inputs": _inputs}[name](records)
-        return Question(len(x), x, dumps(content), JSON)
+        read = {"dataframe_split": _split, "dataframe_records": rows, "instances": rows, "inputs": _inputs}[name]
+        x, fields = read(records)
+        return Question(len(x), x, dumps(content), JSON, names=fields, beside=lambda: _beside(name, records))
 
     def answer(
         self, question: Question, body: bytes, headers: Mapping[str, str], defence: OnOutputs, names: Sequence[str]
@@ -54,7 +56,7 @@ def answer(
     content = loads(body)
     if "predictions" not in content:
         raise NotUnderstood("it holds no predictions")
-    reading = Reading(question.key, defence, names)
+    reading = Reading(question, defence, names)
     left = predictions(content["predictions"], reading)
     return Written(dumps({"predictions": left}), JSON, reading.raw)
 
@@ -65,8 +67,8 @@ def is_json(headers: Mapping[str, str]) -> bool:
     return kind == "application/json"
 
 
-def rows(records: Any) -> Array:
-    """Return a list of records (n, values): lists, numbers, or objects that all have the same keys."""
+def rows(records: Any) -> tuple[Array, Names]:
+    """Return a list of records (n, values), lists, numbers, or objects that all have the same keys; and their names."""
     if not isinstance(records, list) or not records:
         raise NotUnderstood("it asks about no list of records")
     if isinstance(records[0], dict):
@@ -74,11 +76,11 @@ def rows(records: Any) -> Array:
         if any(not isinstance(record, dict) or record.keys() != names for record in records):
             raise NotUnderstood("its records have different fields")
         return columns({name: [record[name] for record in records] for name in names})
-    return table([array(records)])
+    return table([array(records)]), ()
 
 
-def columns(found: Mapping[str, Any]) -> Array:
-    """Return lists of one length, by name, as (n, values); values that are missing stay None."""
+def columns(found: Mapping[str, Any]) -> tuple[Array, Names]:
+    """Return lists of one length, by name, as (n, values), and a name for each; values that are missing stay None."""
     parts = []
     for values in found.values():
         if not isinstance(values, list) or not values:
@@ -89,7 +91,18 @@ def columns(found: Mapping[str, Any]) -> Array:
             parts.append(array(values))
     if not parts or len({len(part) for part in parts}) != 1:
         raise NotUnderstood("its fields have different lengths, or it has none")
-    return table(parts)
+    return table(parts), named(list(found), parts)
+
+
+def _beside(name: str, records: Any) -> Any:
+    """Return what of a question may change its answers, beside the values: its format and its fields."""
+    if name == "dataframe_split":
+        first = records["data"][0]
+        called = records.get("columns")
+        return "table", laid_out(dict(zip(map(str, called), first)) if isinstance(called, list) else first)
+    if isinstance(records, dict):
+        return name, laid_out({field: values[0] for field, values in records.items()})
+    return "table" if name == "dataframe_records" else name, laid_out(records[0])
 
 
 def _mixed(values: list[Any]) -> bool:
@@ -98,7 +111,7 @@ def _mixed(values: list[Any]) -> bool:
     return simple and any(words) and not all(words)
 
 
-def _split(records: Any) -> Array:
+def _split(records: Any) -> tuple[Array, Names]:
     if not isinstance(records, dict):
         raise NotUnderstood("dataframe_split is no object")
     only(records, ("columns", "index", "data"), "dataframe_split")
@@ -110,12 +123,14 @@ def _split(records: Any) -> Array:
         raise NotUnderstood("the rows of dataframe_split do not fit its columns")
     if "index" in records and (not isinstance(records["index"], list) or len(records["index"]) != len(data)):
         raise NotUnderstood("the index of dataframe_split does not fit its rows")
-    if isinstance(names, list) and len({str(name) for name in names}) != width:
+    called = [str(name) for name in names] if isinstance(names, list) else [str(place) for place in range(width)]
+    if len(set(called)) != width:
         raise NotUnderstood("dataframe_split has two columns of one name")
-    return columns({str(place): [row[place] for row in data] for place in range(width)})
+    x, fields = columns({name: [row[place] for row in data] for place, name in enumerate(called)})
+    return x, fields if isinstance(names, list) else ()
 
 
-def _inputs(records: Any) -> Array:
+def _inputs(records: Any) -> tuple[Array, Names]:
     if isinstance(records, dict):
         return columns(records)
     return rows(records)

@@ -14,6 +14,7 @@ from typing import Any
 from numpy import ndarray as Array
 
 from safelight.defences.outputs.base import OnOutputs
+from safelight.guard.columns import named
 from safelight.guard.protocols.answers import Reading, array, hardened
 from safelight.guard.protocols.base import JSON, SEGMENT, NotUnderstood, Question, Written, dumps, loads, only, table
 from safelight.guard.protocols.tensors import DATATYPES, packed, unpacked
@@ -54,17 +55,23 @@ class Oip:
             if names and output["name"] not in names:
                 raise NotUnderstood(f"it asks for the output {output['name'][:40]!r}, which may not leave")
         x = table([values for _, values, _ in tensors])
-        return Question(len(x), x, *_joined(content, b"".join(raw for _, _, raw in tensors)))
+        fields = named([entry["name"] for entry, _, _ in tensors], [values for _, values, _ in tensors])
+        body, described = _joined(content, b"".join(raw for _, _, raw in tensors))
+        return Question(len(x), x, body, described, names=fields, beside=lambda: _beside(content))
 
     def answer(
         self, question: Question, body: bytes, headers: Mapping[str, str], defence: OnOutputs, names: Sequence[str]
     ) -> Written:
         content, rest = parted(body, headers)
-        outputs, raws, reading = [], [], Reading(question.key, defence, names)
+        outputs, raws, reading = [], [], Reading(question, defence, names)
         for output, values, raw in _tensors(content, "outputs", None, rest):
             if names and output["name"] not in names:
                 continue
             left = hardened(values, reading)
+            if left is None:
+                continue
+            if left.dtype.kind == "f" and not output["datatype"].startswith("FP"):
+                raise NotUnderstood("its whole numbers cannot hold noise")
             entry = {"name": output["name"], "shape": list(left.shape), "datatype": output["datatype"]}
             kept: dict[str, Any] = {}
             kind = (output.get("parameters") or {}).get("content_type")
@@ -77,7 +84,7 @@ class Oip:
                 entry["data"] = left.reshape(-1).tolist()
             outputs.append(entry | ({"parameters": kept} if kept else {}))
         if not outputs:
-            raise NotUnderstood("it holds none of the outputs that may leave")
+            raise NotUnderstood("it holds none of the outputs that may leave, or labels alone where noise is wanted")
         about = {name: content[name] for name in ("model_name", "model_version", "id") if _is_text(content.get(name))}
         return Written(*_joined(about | {"outputs": outputs}, b"".join(raws)), reading.raw)
 
@@ -99,6 +106,16 @@ def parameters(content: Mapping[str, Any], known: Sequence[str], where: str) -> 
         raise NotUnderstood(f"the parameters of {where} are no object")
     only(found, known, f"the parameters of {where}")
     return found
+
+
+def _beside(content: Mapping[str, Any]) -> Any:
+    """Return what of a question may change its answers, beside the values: types, shapes, what is asked for."""
+    kinds = [
+        (each["name"], each["datatype"], each["shape"][1:], (each.get("parameters") or {}).get("content_type"))
+        for each in content["inputs"]
+    ]
+    kind = (content.get("parameters") or {}).get("content_type")
+    return sorted(kinds, key=repr), kind, sorted(output["name"] for output in content.get("outputs", ()))
 
 
 def _joined(content: dict[str, Any], rest: bytes) -> tuple[bytes, Mapping[str, str]]:

@@ -7,11 +7,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy import ndarray as Array
 
 from safelight.defences.outputs.base import OnOutputs
+from safelight.guard.columns import Names
 from safelight.guard.jsonpath import NOTHING, JsonRule, Path, Place, kept, path_of_text, places, put, uncovered
 from safelight.guard.protocols.answers import LONGEST, Reading, array, by_name
-from safelight.guard.protocols.base import JSON, SEGMENT, NotUnderstood, Question, Written, anything, dumps, table
+from safelight.guard.protocols.base import (
+    JSON,
+    SEGMENT,
+    NotUnderstood,
+    Question,
+    Written,
+    anything,
+    dumps,
+    laid_out,
+    table,
+)
 from safelight.guard.protocols.mlflow import is_json, rows
 
 
@@ -26,7 +38,8 @@ class ByRule:
         self._path = re.compile(re.escape(rule.path).replace(re.escape("{model}"), f"({SEGMENT})", 1))
         self._health = frozenset(rule.health)
         self._records = [path_of_text(text) for text in rule.records]
-        self._asked = self._records + [path_of_text(text) for text in rule.also_asked]
+        self._also_asked = [path_of_text(text) for text in rule.also_asked]
+        self._asked = self._records + self._also_asked
         self._answers = {text: path_of_text(text) for text in (*rule.answers, *rule.labels)}
         self._labels = frozenset(rule.labels)
         self._also = [path_of_text(text) for text in rule.also_answered]
@@ -46,10 +59,10 @@ class ByRule:
         if stray is not None:
             raise NotUnderstood(f"it holds {str(stray[0])[:40]!r}, which no path covers" if stray else "it is empty")
         parts = [rows(_values(content, path)[0]) for path in self._records]
-        if len({len(part) for part in parts}) != 1:
+        if len({len(part) for part, _ in parts}) != 1:
             raise NotUnderstood("its parts are about different numbers of records")
-        x = table(parts)
-        return Question(len(x), x, dumps(content), JSON)
+        x = table([part for part, _ in parts])
+        return Question(len(x), x, dumps(content), JSON, names=_fields(parts), beside=lambda: self._beside(content))
 
     def answer(
         self, question: Question, body: bytes, headers: Mapping[str, str], defence: OnOutputs, names: Sequence[str]
@@ -73,8 +86,11 @@ class ByRule:
             if text in self._labels and not _are_labels(values):
                 raise NotUnderstood("it holds numbers where the rule has labels")
             columns[text], stands[text] = values, (found, classes)
-        reading = Reading(question.key, defence)
-        for text, column in by_name(columns, reading).items():
+        reading = Reading(question, defence)
+        hardened = by_name(columns, reading)
+        if hardened.keys() != columns.keys():
+            raise NotUnderstood("it holds labels, which would leave without noise")
+        for text, column in hardened.items():
             found, classes = stands[text]
             said = [dict(zip(classes, row)) for row in column] if classes else column
             if None in self._answers[text]:
@@ -83,6 +99,24 @@ class ByRule:
             else:
                 left = put(left, found[0], said)
         return Written(dumps(left), JSON, reading.raw)
+
+    def _beside(self, content: Any) -> Any:
+        """Return what of a question may change its answers, beside the values of its records."""
+        firsts = [laid_out(next(iter(_values(content, path)[0]), None)) for path in self._records]
+        return firsts, [list(places(content, path)) for path in self._also_asked]
+
+
+def _fields(parts: Sequence[tuple[Array, Names]]) -> Names:
+    """Return a name for each value of some parts, which stand in the order of the rule's paths; () where none has one.
+
+    Of several parts each name begins with the number of its part, so that the same name in two of them is two names.
+    """
+    if len(parts) == 1 or not any(names for _, names in parts):
+        return parts[0][1]
+    found: list[str] = []
+    for number, (part, names) in enumerate(parts):
+        found += [f"{number}.{name}" for name in names or range(part.shape[1])]
+    return tuple(found)
 
 
 def _values(content: Any, path: Path) -> tuple[Any, list[Place]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from safelight.guard.alerts.message import Message
 from safelight.guard.alerts.post import Undelivered
 from safelight.guard.alerts.sender import deliver
 from safelight.guard.incidents import Incident, Incidents, Stage
@@ -33,11 +34,15 @@ def step(
     """
     incident = Incidents(store).move(name, to, by, note, at)
     if not incident.open:
-        message = resolved(store, incident, at)
-        for route in policy.alerts:
-            try:
-                deliver(route, message, policy.folder)
-            except Undelivered as error:
-                say(f"an alert was lost ({route.kind.value}): {error}")
-                store.note("alert lost", at, channel=route.kind.value, incident=name, why=str(error)[:200])
+        tell(policy, store, resolved(store, incident, at), at, say)
     return incident
+
+
+def tell(policy: GuardPolicy, store: Store, message: Message, at: float, say: Callable[[str], None]) -> None:
+    """Send a message to every channel, once each; what does not arrive is told to `say` and logged."""
+    for route in policy.alerts:
+        try:
+            deliver(route, message, policy.folder)
+        except Undelivered as error:
+            say(f"an alert was lost ({route.kind.value}): {error}")
+            store.note("alert lost", at, channel=route.kind.value, incident=message.incident, why=str(error)[:200])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from safelight.guard.alarm import Alarm
@@ -22,25 +22,35 @@ def watched(store: Store, client: str) -> dict[str, Any]:
     return dict(document.facts) if document else {}
 
 
-def freeze(store: Store, policy: GuardPolicy, alarm: Alarm, head: Head, case: Case, now: float) -> str:
+def freeze(
+    store: Store, policy: GuardPolicy, clients: Sequence[str], head: Head, incident: str, now: float, **why: Any
+) -> str:
     """Keep what is known now in a document of its own, and return its name; raises StoreFailed.
 
-    It holds the end of the log, the alarm, the scores that the watch keeps, budgets and steps of the clients, and a
-    hash of the policy; no record and no answer.
+    It holds the end of the log, why it is kept, the scores that the watch keeps, budgets and steps of the clients, and
+    a hash of the policy; no record and no answer.
+
+    Args:
+        store: where it is kept.
+        policy: in force.
+        clients: that it is about.
+        head: of the log.
+        incident: it belongs to, or "".
+        now: seconds since 1970.
+        why: the alarm, or who named these clients.
     """
-    clients = (alarm.client,) if alarm.client else alarm.suspects
     facts = {
         "head": f"{head.rows}:{head.digest}",
         "row": head.rows,
-        "alarm": asdict(alarm),
+        **why,
         "watch": {client: watched(store, client) for client in clients},
         "clients": {client: _state(store, client) for client in clients},
         "policy": sealed(store.key, repr(policy).encode()).hex(),
-        "incident": case.incident,
+        "incident": incident,
         "at": now,
     }
-    name = f"{case.incident or 'alarm'} row {head.rows}"
-    store.write("evidence", name, facts, 0, what="evidence frozen", at=now, incident=case.incident)
+    name = f"{incident or 'alarm'} row {head.rows}"
+    store.write("evidence", name, facts, 0, what="evidence frozen", at=now, incident=incident)
     return name
 
 
@@ -81,7 +91,7 @@ def carry_out(policy: GuardPolicy, store: Store, approval: Approval, now: float)
         until = FOREVER if approval.minutes is None else now + 60 * approval.minutes
         for client in approval.clients:
             store.step(client, step, until, now, why=approval.why, by=approval.by, approval=approval.name)
-        said = f"{approval.what} for {len(approval.clients)} clients"
+        said = f"{approval.what} for {len(approval.clients)} client{'s'[: len(approval.clients) != 1]}"
         done = [measure(now, approval.what, client, until) for client in approval.clients]
     if approval.incident:
         measured(store, approval.incident, done, now, approval=approval.name, by=approval.by)

@@ -34,7 +34,7 @@ def draft(incident: Incident, now: float) -> str:
         "",
         "## Time (Art. 33(1))",
         "",
-        f"- First alarm: {moment(incident.opened)}",
+        f"- {'First alarm' if incident.alarms else 'Opened by a person'}: {moment(incident.opened)}",
         f"- Aware: {aware}",
         f"- 72 hours end: {moment(clock.due)} ({clock.words(now)})",
     ]
@@ -44,8 +44,8 @@ def draft(incident: Incident, now: float) -> str:
         "",
         "## (a) Nature of the breach",
         "",
-        "- What: questions to a machine-learning model that look like an attack on its training data:"
-        f" {incident.alarms} alarms",
+        "- What: questions to a machine-learning model that look like an attack on its training data: "
+        + (f"{incident.alarms} alarms" if incident.alarms else "a person's suspicion"),
         f"- Signals and their largest scores: {signals}",
         f"- Model: {models}{versions}",
         f"- Categories of data subjects: {GAP.format('for example patients')}",

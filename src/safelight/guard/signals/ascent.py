@@ -13,6 +13,8 @@ from safelight.guard.reference import Reference
 from safelight.guard.window import Window
 
 LENGTHS = (32, 64, 128)
+SHORTEST = 16
+"""Records through which a line is laid."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,11 @@ class ClassAscent:
 
     def score(self, window: Window, reference: Reference) -> float:
         """Return the largest rise times the share that it explains, in [0, 1.5]."""
-        heights, best = _heights(window), 0.0
-        for m in LENGTHS:
-            part = heights[-m:]
-            if len(part) >= 16:
-                best = max(best, rise(part) * len(part) / (len(part) + self.doubt))
-            if m >= len(heights):
-                break
-        return best
+        heights = _heights(window)
+        if len(heights) < SHORTEST:
+            return 0.0
+        lengths, rises = rise(heights)
+        return float((rises * lengths / (lengths + self.doubt)).max())
 
 
 def _heights(window: Window) -> Array:
@@ -62,18 +61,26 @@ def _heights(window: Window) -> Array:
     return heights
 
 
-def rise(heights: Array) -> float:
-    """Return the largest rise of a least-squares line over (m, k) heights, times the variance that it explains."""
-    m = len(heights)
-    along, norm = _line(m)
-    centred = heights - heights.mean(axis=0)
-    total = np.einsum("ij,ij->j", centred, centred)
-    slope = (along @ centred) / norm
-    explained = slope * slope * norm / np.maximum(total, 1e-6)
-    return float((np.maximum(slope, 0) * explained).max())
+def rise(heights: Array) -> tuple[Array, Array]:
+    """Return the lengths (l,) of stretches, and of each the largest rise of a line times the variance it explains.
+
+    Args:
+        heights: (m, k) float32 in [0, 1]; m >= 16. Least squares, over the last 32, 64 and 128 of them.
+    """
+    along, ones, lengths = _lines(len(heights))
+    norm = (along * along).sum(axis=1, keepdims=True)
+    sums = ones @ heights
+    total = ones @ (heights * heights) - sums * sums / lengths[:, None]
+    slope = np.maximum(along @ heights, 0) / norm
+    explained = np.minimum(slope * slope * norm / np.maximum(total, 1e-5), 1)
+    return lengths, (slope * explained).max(axis=1)
 
 
 @cache
-def _line(m: int) -> tuple[Array, float]:
-    along = np.linspace(-0.5, 0.5, m, dtype=np.float32)
-    return along, float(along @ along)
+def _lines(m: int) -> tuple[Array, Array, Array]:
+    """Return (l, m) each: stretches as lines from -0.5 to 0.5, and as ones, both 0 before them; and (l,) lengths."""
+    lengths = sorted({min(m, length) for length in LENGTHS})
+    along, ones = np.zeros((2, len(lengths), m), np.float32)
+    for row, length in enumerate(lengths):
+        along[row, m - length :], ones[row, m - length :] = np.linspace(-0.5, 0.5, length), 1
+    return along, ones, np.array(lengths, np.float32)

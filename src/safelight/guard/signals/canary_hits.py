@@ -7,9 +7,8 @@ from typing import ClassVar
 
 from safelight.guard.canaries import Canaries
 from safelight.guard.reference import Reference
+from safelight.guard.signals.base import Signal
 from safelight.guard.window import Window
-
-SAID = 4.0
 
 
 @dataclass(frozen=True)
@@ -26,6 +25,7 @@ class CanaryHits:
 
     Attributes:
         canaries: hashes of the secrets; without any it never rings.
+        said: what a completion counts.
     """
 
     name: ClassVar[str] = "canary hits"
@@ -34,6 +34,7 @@ class CanaryHits:
     tables: ClassVar[bool] = False
 
     canaries: Canaries = Canaries()  # noqa: RUF009 - it holds nothing
+    said: float = 4.0
 
     def score(self, window: Window, reference: Reference) -> float:
         """Return the weighted number of the last texts that hold a piece of a secret."""
@@ -42,5 +43,10 @@ class CanaryHits:
         total = 0.0
         for prompt, completion in window.texts:
             asked = self.canaries.found(prompt)
-            total += bool(asked) + SAID * bool(self.canaries.found(completion) - asked)
+            total += bool(asked) + self.said * bool(self.canaries.found(completion) - asked)
         return total
+
+
+def with_canaries(signals: tuple[Signal, ...], hits: CanaryHits) -> tuple[Signal, ...]:
+    """Return signals with another one of this kind in place of their own."""
+    return tuple(hits if isinstance(each, CanaryHits) else each for each in signals)

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from safelight.guard.canaries import OTHER
 from safelight.guard.reference import Reference
 from safelight.guard.window import Window
 
@@ -48,11 +49,12 @@ def loop(text: str) -> float:
 
     Only letters and digits count, in any case, so that lines and tables drawn with signs are no loops.
     """
-    plain = "".join(sign for sign in text.casefold() if sign.isalnum())
-    signs = np.frombuffer(plain.encode("utf-32-le"), np.uint32)
+    signs = np.frombuffer(OTHER.sub("", text.casefold()).encode("utf-32-le"), np.uint32)
     most = 1.0
     for period in range(1, min(LONGEST, len(signs) // 2) + 1):
-        breaks = np.flatnonzero(signs[period:] != signs[:-period])
-        run = int(np.diff(breaks, prepend=-1, append=len(signs) - period).max()) - 1
+        breaks = (signs[period:] != signs[:-period]).nonzero()[0]
+        ends = np.empty(len(breaks) + 2, np.int64)
+        ends[0], ends[1:-1], ends[-1] = -1, breaks, len(signs) - period
+        run = int((ends[1:] - ends[:-1]).max()) - 1
         most = max(most, (run + period) / period)
     return most

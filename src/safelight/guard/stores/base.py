@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -14,10 +15,16 @@ from safelight.errors import Changed, StoreFailed
 from safelight.guard.chain import Head, Row, digest, text_of, verify
 from safelight.guard.judge import Account, Call, ClientState, Decision, Step, Verdict, accounts_of, judge
 from safelight.guard.policy import GuardPolicy
+from safelight.guard.stores.charges import costs_of, spent
+from safelight.guard.stores.ledger import Books, Ledger
 from safelight.guard.stores.written import Written, seal
 
+LAST = 2**62
+"""A number that no row of a log reaches."""
 End = tuple[int, bytes]
 """The last row of a log: its number (0 where there is none) and its digest."""
+Walk = tuple[Iterator[tuple[int, str, bytes]], Callable[[], Books]]
+"""The rows of a log, and what returns the budgets and steps of the same moment."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,7 @@ class Store(ABC):
         self.lock = threading.RLock()
         self._refused: dict[str, tuple[int, int]] = {}  # client -> minute, rows left out
         self._missed: Missed | None = None
+        self._wrote = self._writes_to = 0  # number of the last row that was written from here, and of one on its way
 
     @staticmethod
     def open(path: Path, key: bytes | None = None) -> Any:  # a SqliteStore, which this file must not know
@@ -112,12 +120,12 @@ class Store(ABC):
         """Write rows of the log."""
 
     @abstractmethod
-    def _tail(self, count: int, client: str | None) -> list[Row]:
+    def _tail(self, count: int, client: str | None, before: int) -> list[Row]:
         """See `tail`."""
 
     @abstractmethod
-    def _log(self) -> AbstractContextManager[Iterator[tuple[int, str, bytes]]]:
-        """Walk the log as it stands, beside the calls that go on; raises StoreFailed."""
+    def _log(self) -> AbstractContextManager[Walk]:
+        """Walk the log as it stands, beside the calls that go on, with what returns its budgets; raises StoreFailed."""
 
     @abstractmethod
     def _find(self, kind: str, name: str) -> tuple[int, str] | None:
@@ -156,13 +164,20 @@ class Store(ABC):
                 self._session(writes=True, client=call.client) if self._missed is None else self._writing(call.client)
             )
             with self.lock, session:
-                decision, state = judge(policy, self._state(call.client, accounts_of(policy, call)), call)
+                others = accounts_of(policy, call)
+                before = self._state(call.client, others)
+                decision, state = judge(policy, before, call)
                 minute, skipped = self._refused.get(call.client, (-1, 0))
                 if decision.verdict is not Verdict.ALLOWED and minute == int(call.at // 60):
                     self._refused[call.client] = (minute, skipped + 1)
                     return decision
                 self._keep(call.client, state)
-                self._append(facts_of(call, decision, unread, skipped))
+                facts = facts_of(call, decision, unread, skipped)
+                if state.seen != call.at:
+                    facts["seen"] = round(state.seen, 3)
+                if decision.verdict is Verdict.ALLOWED:
+                    facts["spent"] = spent(before, state, costs_of(call.records, others))
+                self._append(facts)
         except StoreFailed:
             self._miss(policy, call)
             raise
@@ -241,6 +256,14 @@ class Store(ABC):
         with self.lock, self._session(writes=False):
             return self._state(client)
 
+    def account(self, name: str) -> Account:
+        """Return what an account beside a client's own was charged; see `judge.accounts_of`. Raises StoreFailed.
+
+        With Redis before the database it is what was set aside, which is the most that it can be.
+        """
+        with self.lock, self._session(writes=False):
+            return self._state("", [name]).others.get(name, Account())
+
     def clients(self) -> dict[str, ClientState]:
         """Return what is known of every client that ever asked; raises StoreFailed."""
         with self.lock, self._session(writes=False):
@@ -260,31 +283,53 @@ class Store(ABC):
             number, last = self._end()
         return Head(number, last.hex())
 
-    def tail(self, count: int, client: str | None = None) -> list[Row]:
-        """Return the last rows of the log, newest first, of all or of one client; raises StoreFailed."""
+    def tail(self, count: int, client: str | None = None, before: int = LAST) -> list[Row]:
+        """Return the last rows of the log, newest first, of all or of one client; raises StoreFailed.
+
+        Args:
+            count: rows at most.
+            client: whose rows, or None for all.
+            before: the number of a row that is left out with all after it.
+        """
         with self.lock, self._session(writes=False):
-            return self._tail(count, client)
+            return self._tail(count, client, before)
 
     def verify(
-        self, noted: Head | Iterable[Head] | None = None, look: Callable[[int, bytes, str], None] | None = None
+        self,
+        noted: Head | Iterable[Head] | None = None,
+        look: Callable[[int, bytes, str], None] | None = None,
+        ledger: Ledger | None = None,
     ) -> tuple[Head, str]:
-        """Walk the log, beside calls that go on, and lay the documents beside it; see `safelight.guard.chain.verify`.
+        """Walk the log, beside calls that go on, and lay documents, budgets and steps beside it.
 
-        Raises StoreFailed.
+        Args:
+            noted: see `safelight.guard.chain.verify`.
+            look: see there.
+            ledger: takes the budgets and steps of the log, and says afterwards what was compared.
+
+        Returns:
+            (head, trouble): see there.
+
+        Raises:
+            StoreFailed: the database failed.
         """
         marks, written = (noted,) if isinstance(noted, Head) else noted or (), Written(self.key)
+        books = Ledger() if ledger is None else ledger
 
         def seen(number: int, found: bytes, text: str) -> None:
             written.look(text)
+            books.look(number, text)
             if look is not None:
                 look(number, found, text)
 
-        with self._log() as walked:
+        with self._log() as (walked, books_there):
             head, trouble = verify(self.key, walked, marks, seen)
+            disagrees = "" if trouble else books.trouble(books_there())
+        trouble = trouble or written.torn
         for kind in () if trouble else sorted({kind for kind, _ in written.last}):
-            there = {each.name: (each.version, each.facts) for each in self.documents(kind)}
-            trouble = trouble or written.trouble(kind, there, self.head().rows > head.rows)
-        return head, trouble
+            kept = {each.name: (each.version, each.facts) for each in self.documents(kind)}
+            trouble = trouble or written.trouble(kind, kept, self.head().rows > head.rows)
+        return head, trouble or disagrees
 
     # Below are the parts of the above -------------------------------------------------------------------------------
 
@@ -306,12 +351,20 @@ class Store(ABC):
     def _append_texts(self, texts: Iterable[str]) -> Head:
         number, last = self._end()
         rows = []
+        if number < self._wrote:  # somebody cut the log, or put an older copy of the database back
+            gone = {"what": "rows gone", "at": round(time.time(), 3), "rows": number, "wrote": self._wrote}
+            texts = [text_of(gone), *texts]
         for text in texts:
             number += 1
             last = digest(self.key, last, number, text)
             rows.append((number, text, last))
         self._insert(rows)
+        self._writes_to = number
         return Head(number, last.hex())
+
+    def _committed(self) -> None:
+        """Remember how far the log goes now."""
+        self._wrote, self._writes_to = self._writes_to or self._wrote, 0
 
     def _answered(self, call: Call, decision: Decision) -> None:
         """Remember that a row was written for a call."""
@@ -350,6 +403,8 @@ def facts_of(call: Call, decision: Decision, unread: str, skipped: int) -> dict[
         facts["version"] = call.version
     if decision.whose:
         facts["whose"] = decision.whose
+    if decision.step is not Step.NONE:
+        facts["step"] = decision.step.name.lower()
     if unread:
         facts["unread"] = unread
     if skipped:

@@ -75,12 +75,25 @@ def dial(url: str, space: str) -> Line:
     return Line(wire, f"{space}:{run}", *handles)
 
 
-def push_steps(line: Line, database: Database, after: int, client: str | None = None) -> int:
-    """Bring steps that are younger than a change to Redis, of all clients or of one; return the youngest change."""
+def push_steps(
+    line: Line, database: Database, after: int, client: str | None = None, standing: float | None = None
+) -> int:
+    """Bring steps that are younger than a change to Redis, and return the youngest change.
+
+    Args:
+        line: to Redis.
+        database: that keeps them.
+        after: number of the change.
+        client: whose, or None for all.
+        standing: a time that they must end after, or None for all.
+    """
     about = "" if client is None else "AND client = %(client)s"
+    about += "" if standing is None else " AND until > %(standing)s"
     query = f"""SELECT client, step, until, seen, changed FROM safelight_clients
         WHERE changed > %(after)s AND changed > 0 {about} ORDER BY changed"""
-    for name, step, until, seen, changed in database.execute(query, {"after": after, "client": client}).fetchall():
+    for name, step, until, seen, changed in database.execute(
+        query, {"after": after, "client": client, "standing": standing}
+    ).fetchall():
         line.ask("EVALSHA", line.step, 1, line.client(name), changed, step, repr(until), repr(seen))
         after = changed
     return after

@@ -19,8 +19,9 @@ from urllib.parse import urlsplit
 from safelight.errors import InputError, MissingExtra, StoreFailed
 from safelight.guard.chain import START, Row
 from safelight.guard.judge import ClientState, Step
-from safelight.guard.stores.base import ACCOUNT, FIELDS, End, Store, account_of, state_of
+from safelight.guard.stores.base import ACCOUNT, FIELDS, End, Store, Walk, account_of, state_of
 from safelight.guard.stores.keeper import PATIENCE, Keeper
+from safelight.guard.stores.ledger import BOOKS, Books
 
 try:
     import psycopg
@@ -61,6 +62,12 @@ ON CONFLICT (kind, name) DO UPDATE SET version = %(version)s, text = %(text)s
 ROWS = "INSERT INTO safelight_log SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bytea[])"
 LAST = "SELECT number, digest FROM safelight_log ORDER BY number DESC LIMIT 1"
 CLIENT = f"SELECT {FIELDS} FROM safelight_clients WHERE client = %s"
+STRANGE = r"""
+SELECT 'trigger', tgname FROM pg_trigger JOIN pg_class ON tgrelid = pg_class.oid
+  WHERE NOT tgisinternal AND relname LIKE 'safelight\_%' AND pg_table_is_visible(pg_class.oid)
+UNION SELECT 'rule', rulename FROM pg_rewrite JOIN pg_class ON ev_class = pg_class.oid
+  WHERE relname LIKE 'safelight\_%' AND pg_table_is_visible(pg_class.oid)
+"""
 Database = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -125,7 +132,7 @@ class PostgresStore(Store):
             raise self._failed(self._keeper.trouble)
         self._keeper.begin()
         try:
-            self._writes, self._last, self._ahead = [], None, None
+            self._writes, self._last, self._ahead, self._writes_to = [], None, None, 0
             with database.pipeline():
                 database.execute("BEGIN" if writes else "BEGIN READ ONLY")
                 if writes:
@@ -147,9 +154,11 @@ class PostgresStore(Store):
                 database.execute("ROLLBACK")
                 raise
             with database.pipeline():
-                for query, values in self._writes:
-                    database.execute(query, values)
+                done = [database.execute(query, values) for query, values in self._writes]
                 database.execute("COMMIT")
+            if any(cursor.rowcount == 0 for cursor in done):
+                raise psycopg.DatabaseError("a row was not taken: its table has a trigger or a rule that no guard made")
+            self._committed()
         except (psycopg.Error, OSError) as error:
             self._keeper.lost(error)
             raise self._failed(self._keeper.trouble) from None
@@ -201,14 +210,14 @@ class PostgresStore(Store):
             self._writes.append((ROWS, tuple(map(list, zip(*rows)))))
             self._last = (rows[-1][0], rows[-1][2])
 
-    def _tail(self, count: int, client: str | None) -> list[Row]:
-        about = "" if client is None else "WHERE text::jsonb ->> 'client' = %s"
-        query = f"SELECT number, text, digest FROM safelight_log {about} ORDER BY number DESC LIMIT %s"
-        found = self._open.execute(query, (count,) if client is None else (client, count))
+    def _tail(self, count: int, client: str | None, before: int) -> list[Row]:
+        about = "" if client is None else "AND text::jsonb ->> 'client' = %s"
+        query = f"SELECT number, text, digest FROM safelight_log WHERE number < %s {about} ORDER BY 1 DESC LIMIT %s"
+        found = self._open.execute(query, (before, count) if client is None else (before, client, count))
         return [Row(number, text, bytes(digest)) for number, text, digest in found]
 
     @contextmanager
-    def _log(self) -> Iterator[Iterator[tuple[int, str, bytes]]]:
+    def _log(self) -> Iterator[Walk]:
         try:
             with (
                 contextlib.closing(self._connect(slow=True)) as database,
@@ -216,7 +225,8 @@ class PostgresStore(Store):
             ):
                 cursor.itersize = 5000
                 cursor.execute("SELECT number, text, digest FROM safelight_log ORDER BY number")
-                yield iter(cursor)
+                queries = (*(query.format("safelight_") for query in BOOKS), STRANGE)
+                yield iter(cursor), lambda: Books(*(database.execute(query).fetchall() for query in queries))
         except (psycopg.Error, OSError) as error:
             raise self._failed(str(error).strip().splitlines()[0]) from None
 
@@ -239,11 +249,11 @@ class PostgresStore(Store):
         return self._keeper.line
 
     def _connect(self, slow: bool = False) -> Database:
-        """Return a connection; `slow` is for reading the whole log, in a transaction of its own."""
+        """Return a connection; `slow` is for reading the whole log and all budgets as of one moment."""
         limit = "0" if slow else str(int(1000 * PATIENCE))
         options = f"-c statement_timeout={limit} -c lock_timeout={limit} -c idle_in_transaction_session_timeout={limit}"
         given = str(conninfo_to_dict(self.url).get("options") or "")
-        return psycopg.connect(
+        database = psycopg.connect(
             self.url,
             autocommit=not slow,
             connect_timeout=2,
@@ -251,6 +261,9 @@ class PostgresStore(Store):
             application_name="safelight guard",
             options=f"{given} {options} -c synchronous_commit=on",
         )
+        if slow:
+            database.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        return database
 
     def _prepare(self) -> None:
         database = self._open

@@ -5,9 +5,9 @@ from __future__ import annotations
 JUDGE = """
 -- KEYS: the client, its further accounts, the stream of rows
 -- ARGV: time, records, writer, sequence, row, seal, whether a challenge was met ('' for no);
--- then for each account: per_minute, per_day, lifetime ('' for none)
+-- then for each account: per_minute, per_day, lifetime ('' for none), and what a record costs of it
 local accounts = #KEYS - 1
-local now, n = tonumber(ARGV[1]), tonumber(ARGV[2])
+local now, records = tonumber(ARGV[1]), tonumber(ARGV[2])
 local known = {}
 for i = 1, accounts do
   known[i] = redis.call('HMGET', KEYS[i], 'arrival', 'day', 'today', 'total', 'granted', 'granted_day')
@@ -22,14 +22,15 @@ if step >= 5 then return {'quarantined', string.format('%.17g', ends - now), ste
 if step == 4 and ARGV[7] == '' then return {'challenged', '0', step} end
 for i = 1, accounts do
   for l = 1, 3 do
-    local limit = tonumber(ARGV[7 + 3 * (i - 1) + l])
-    if limit and n > limit then return {'too large', '0', step, i, l} end
+    local limit = tonumber(ARGV[7 + 4 * (i - 1) + l])
+    if limit and records * tonumber(ARGV[7 + 4 * i]) > limit then return {'too large', '0', step, i, l} end
   end
 end
 local wait, whose, which = 0, 0, 0
 local after = {}
 for i = 1, accounts do
-  local at = 7 + 3 * (i - 1)
+  local at = 7 + 4 * (i - 1)
+  local n = records * tonumber(ARGV[at + 4])
   local rate, daily, lifetime = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
   local arrival, total = tonumber(known[i][1]), tonumber(known[i][4])
   local day = math.max(tonumber(known[i][2]), math.floor(now / 86400))
@@ -49,6 +50,7 @@ if wait > 1e-6 then return {'later', string.format('%.17g', wait), step, whose, 
 for i = 1, accounts do
   local granted = tonumber(known[i][5])
   if after[i][4] > granted or tonumber(known[i][6]) ~= after[i][2] then
+    local n = records * tonumber(ARGV[7 + 4 * i])
     return {'more', i, string.format('%d', after[i][4] - n), string.format('%d', after[i][3] - n),
             string.format('%d', after[i][2])}
   end

@@ -10,12 +10,11 @@ has them; the log misses a row only where a guard and Redis die at once.
 from __future__ import annotations
 
 import hmac
-import json
 import math
 import os
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -25,6 +24,7 @@ from safelight.guard.chain import text_of
 from safelight.guard.judge import Account, Call, ClientState, Decision, Limit, Step, Verdict, accounts_of
 from safelight.guard.policy import Budget, GuardPolicy
 from safelight.guard.stores.base import facts_of
+from safelight.guard.stores.charges import costs_of, kind_of
 from safelight.guard.stores.keeper import PATIENCE, Keeper
 from safelight.guard.stores.line import Line, dial, hang_up, push_steps, redis
 from safelight.guard.stores.mover import Mover
@@ -53,6 +53,7 @@ class SharedStore(PostgresStore):
         self.sequence = 0
         self.unmoved: deque[tuple[int, str, float]] = deque()  # sequence, row, when; until PostgreSQL has them
         self._mover = Mover(self)
+        self._told: Line | None = None  # the line over which Redis was told of all steps that stand
 
     @classmethod
     def open(cls, url: str, key: bytes, redis_url: str) -> SharedStore:  # type: ignore[override]
@@ -123,11 +124,16 @@ class SharedStore(PostgresStore):
             raise self._slow(self._fast.trouble)
         if self.unmoved and time.monotonic() - self.unmoved[0][2] > LAG:
             raise self._failed("it does not take the rows of the log")
+        if line is not self._told:  # it may have been away when a step was taken
+            with self._session(writes=False):
+                push_steps(line, self._open, -1, standing=call.at)
+            self._told = line
         minute, skipped = self._refused.get(call.client, (-1, 0))
         others = accounts_of(policy, call)
         budgets = [policy.budget_of(call.client), *others.values()]
         keys = [line.client(call.client), *(f"{line.space}:a:{name}" for name in others)]
-        text = text_of(facts_of(call, Decision(Verdict.ALLOWED), unread, skipped))
+        charged = {"aside": costs_of(call.records, others)}
+        text = text_of(facts_of(call, Decision(Verdict.ALLOWED), unread, skipped) | charged)
         if self._missed is not None:
             self._tell(line)
         sequence = self.sequence + 1
@@ -135,7 +141,7 @@ class SharedStore(PostgresStore):
         values.append("1" if call.proven else "")
         for budget in budgets:
             limits = (budget.per_minute, budget.per_day, budget.lifetime)
-            values += ["" if limit is None else limit for limit in limits]
+            values += [*("" if limit is None else limit for limit in limits), budget.each]
         begun = time.monotonic()
         while time.monotonic() - begun < PATIENCE:  # other guards may spend what was set aside before this one asks
             self.unmoved.append((sequence, text, time.monotonic()))
@@ -168,13 +174,13 @@ class SharedStore(PostgresStore):
             decision = Decision(verdict, Limit.CHALLENGE, step=step)
         else:
             name, limit = names[int(said[3]) - 1], LIMITS[int(said[4]) - 1]
-            whose = str(json.loads(name)[0]) if name else ""
+            whose = kind_of(name) if name else ""
             later = _seconds(wait) if verdict is Verdict.LATER else None
             decision = Decision(verdict, limit, later, whose=whose)
         if minute == int(call.at // 60):
             self._refused[call.client] = (minute, skipped + 1)
         else:
-            self._push(line, text_of(facts_of(call, decision, unread, skipped)))
+            self._push(line, text_of(facts_of(call, decision, unread, skipped) | {"aside": {}}))
             self._answered(call, decision)
         return decision
 
@@ -199,7 +205,7 @@ class SharedStore(PostgresStore):
                 else:
                     own = replace(state, arrival=arrival, day=day, today=spent.today, total=granted, others={})
                 loaded.append((granted, day, repr(arrival), today, account.total))
-            self._keep(call.client, replace(own, seen=now, others=others))
+            self._set_aside(call, state, replace(own, seen=now, others=others), budgets)
         line.ask("EVALSHA", line.step, 1, keys[0], changed, int(state.step), repr(state.until), repr(state.seen))
         for key, values in zip(keys, loaded):
             line.ask("EVALSHA", line.grant, 1, key, *values)
@@ -213,25 +219,39 @@ class SharedStore(PostgresStore):
             state = self._state(call.client, [name] if name else [])
             account = _account(state, name)
             before = account.today if account.day == day else 0
+            granted = max(account.total, total + size)
             spent = replace(
                 account,
                 arrival=max(account.arrival, call.at + 60.0),
                 day=max(account.day, day),
-                today=max(before, today + size) if account.day <= day else account.today,
-                total=max(account.total, total + size),
+                # Of this day may be spent whatever is set aside by now, also what was set aside on an earlier day.
+                today=max(before, today + granted - total) if account.day <= day else account.today,
+                total=granted,
             )
             if name:
-                state = replace(state, others={name: spent})
+                after = replace(state, others={name: spent})
             else:
-                state = replace(state, arrival=spent.arrival, day=spent.day, today=spent.today, total=spent.total)
-            self._keep(call.client, replace(state, seen=max(state.seen, call.at)))
+                after = replace(state, arrival=spent.arrival, day=spent.day, today=spent.today, total=spent.total)
+            if spent != account:
+                self._set_aside(call, state, replace(after, seen=max(state.seen, call.at)), [name])
         line.ask("EVALSHA", line.grant, 1, key, total + size, day, "", "", "")
+
+    def _set_aside(self, call: Call, before: ClientState, after: ClientState, names: Iterable[str]) -> None:
+        """Keep what is known of a client, in which budget was set aside for these accounts, and say so in the log."""
+        self._keep(call.client, after)
+        spent = {}
+        for name in names:
+            one, had = _account(after, name), _account(before, name)
+            held = (one.day, one.today, one.total, one.arrival, one.total - had.total)
+            spent[kind_of(name) if name else "own"] = held
+        about = {"what": "set aside", "client": call.client, "cohort": call.cohort, "model": call.model}
+        self._append(about | {"at": round(call.at, 3), "seen": round(after.seen, 3), "spent": spent})
 
     def _unsure(self, call: Call, unread: str) -> None:
         """Keep the row of a call that Redis may have judged or not; if it has, the row in the stream is the one."""
         if self.unmoved and self.unmoved[-1][0] > self.sequence:
             sequence, _, when = self.unmoved.pop()
-            facts = facts_of(call, Decision(Verdict.ALLOWED), unread, 0) | {"verdict": "unsure"}
+            facts = facts_of(call, Decision(Verdict.ALLOWED), unread, 0) | {"verdict": "unsure", "aside": {}}
             self.unmoved.append((sequence, text_of(facts), when))
             self.sequence = sequence
 
@@ -274,8 +294,8 @@ def left_of(budget: Budget, today: int, total: int) -> float:
 
 
 def _batch(budget: Budget, today: int, total: int, n: int) -> int:
-    """Return how many records to set aside: at least n, which were found to fit, and never beyond a limit."""
-    size = max(BATCH, n)
+    """Return how much to set aside: enough for n records, which were found to fit, and never beyond a limit."""
+    size = max(BATCH, n) * budget.each
     if budget.lifetime is not None:
         size = min(size, max(budget.lifetime - total, 0))
     if budget.per_day is not None:

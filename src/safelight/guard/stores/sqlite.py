@@ -16,7 +16,8 @@ from pathlib import Path
 from safelight.errors import InputError, StoreFailed
 from safelight.guard.chain import START, Row, secret
 from safelight.guard.judge import Account, ClientState, Step
-from safelight.guard.stores.base import ACCOUNT, FIELDS, End, Store, account_of, state_of
+from safelight.guard.stores.base import ACCOUNT, FIELDS, End, Store, Walk, account_of, state_of
+from safelight.guard.stores.ledger import BOOKS, Books
 
 VERSION = 2  # of the tables, as PRAGMA user_version; 1 had no steps, accounts and documents, and says 0
 TABLES = """
@@ -29,6 +30,7 @@ CREATE TABLE IF NOT EXISTS documents (kind TEXT NOT NULL, name TEXT NOT NULL, ve
   text TEXT NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS log (number INTEGER PRIMARY KEY, text TEXT NOT NULL, digest BLOB NOT NULL);
 """
+STRANGE = "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view')"
 PATIENCE = 2.0  # seconds that one process waits for another to finish writing
 TIDY = 1000  # transactions after which the write-ahead log is moved into the file, beside the calls and not in one
 REMEMBERED = 10_000  # clients and accounts that are kept in memory beside the file
@@ -83,13 +85,14 @@ class SqliteStore(Store):
     @contextmanager
     def _session(self, writes: bool, client: str | None = None) -> Iterator[None]:
         try:
-            database = self._connect()
+            database, self._writes_to = self._connect(), 0
             database.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
             (version,) = database.execute("PRAGMA data_version").fetchone()
-            if version != self._seen_version:
-                self._forget()
-                self._seen_version = version
             try:
+                if version != self._seen_version:
+                    self._forget()
+                    self._check()
+                    self._seen_version = version
                 yield
                 database.execute("COMMIT")
             except BaseException:
@@ -98,6 +101,7 @@ class SqliteStore(Store):
                     database.rollback()
                 raise
             if writes:
+                self._committed()
                 self._tidy()
         except (sqlite3.Error, OSError) as error:
             self._drop()  # the next call tries again from the start
@@ -124,10 +128,10 @@ class SqliteStore(Store):
 
     def _keep(self, client: str, state: ClientState) -> None:
         row = (client, state.arrival, state.day, state.today, state.total, state.until, state.seen, int(state.step))
-        self._open.execute("INSERT OR REPLACE INTO clients VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        self._taken("INSERT OR REPLACE INTO clients VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
         for name, one in state.others.items():
             values = (name, one.arrival, one.day, one.today, one.total)
-            self._open.execute("INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?)", values)
+            self._taken("INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?)", values)
             self._accounts[name] = one
         if len(self._clients) + len(self._accounts) >= REMEMBERED:
             self._clients.clear()
@@ -151,22 +155,24 @@ class SqliteStore(Store):
 
     def _insert(self, rows: Sequence[tuple[int, str, bytes]]) -> None:
         for row in rows:
-            self._open.execute("INSERT INTO log VALUES (?, ?, ?)", row)
+            self._taken("INSERT INTO log VALUES (?, ?, ?)", row)
             self._last = (row[0], row[2])
 
-    def _tail(self, count: int, client: str | None) -> list[Row]:
-        about = "" if client is None else "WHERE json_extract(text, '$.client') = ?"
-        query = f"SELECT number, text, digest FROM log {about} ORDER BY number DESC LIMIT ?"
-        found = self._open.execute(query, (count,) if client is None else (client, count))
+    def _tail(self, count: int, client: str | None, before: int) -> list[Row]:
+        about = "" if client is None else "AND json_extract(text, '$.client') = ?"
+        query = f"SELECT number, text, digest FROM log WHERE number < ? {about} ORDER BY number DESC LIMIT ?"
+        found = self._open.execute(query, (before, count) if client is None else (before, client, count))
         return [Row(*row) for row in found]
 
     @contextmanager
-    def _log(self) -> Iterator[Iterator[tuple[int, str, bytes]]]:
+    def _log(self) -> Iterator[Walk]:
         try:
             database = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)
             try:
                 database.execute("BEGIN")
-                yield database.execute("SELECT number, text, digest FROM log ORDER BY number")
+                rows = database.execute("SELECT number, text, digest FROM log ORDER BY number")
+                queries = (*(query.format("") for query in BOOKS), STRANGE)
+                yield rows, lambda: Books(*(database.execute(query).fetchall() for query in queries))
             finally:
                 database.close()
         except (sqlite3.Error, OSError) as error:
@@ -183,6 +189,16 @@ class SqliteStore(Store):
     def _all(self, kind: str) -> list[tuple[str, int, str]]:
         query = "SELECT name, version, text FROM documents WHERE kind = ? ORDER BY name"
         return self._open.execute(query, (kind,)).fetchall()
+
+    def _taken(self, statement: str, values: Sequence[object]) -> None:
+        """Write one row, and see that the table took it."""
+        if self._open.execute(statement, values).rowcount != 1:
+            raise sqlite3.DatabaseError("a row was not taken: somebody changed its table")
+
+    def _check(self) -> None:
+        """See that nothing acts when rows are written: it could take them out again, and no log would tell."""
+        for kind, name in self._open.execute(STRANGE):
+            raise sqlite3.DatabaseError(f"it has a {kind} {name!r}, which no guard made")
 
     @property
     def _open(self) -> sqlite3.Connection:

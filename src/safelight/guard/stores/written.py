@@ -22,16 +22,24 @@ class Written:
     Attributes:
         key: of the log.
         last: (kind, name) -> version and hash of the latest change.
+        torn: the first document whose versions do not follow one another, since it was taken away or put back; or "".
     """
 
     key: bytes = field(repr=False)
     last: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
+    torn: str = ""
 
     def look(self, text: str) -> None:
         """Take in one row."""
         if '"seal":"' in text:
             facts = json.loads(text)
-            self.last[facts["kind"], facts["name"]] = facts["version"], facts["seal"]
+            if "seal" not in facts:
+                return
+            kind, name, version = facts["kind"], facts["name"], facts["version"]
+            before, _ = self.last.get((kind, name), (version - 1, ""))
+            if version != before + 1 and not self.torn:
+                self.torn = f"the {kind} {name!r} was at version {version - 1}, and the rows before say {before}"
+            self.last[kind, name] = version, facts["seal"]
 
     def trouble(self, kind: str, there: Mapping[str, tuple[int, Mapping[str, Any]]], grown: bool) -> str:
         """Return what is wrong with a document of a kind, or "".
