@@ -409,9 +409,18 @@ def test_the_command_says_what_it_compared(tmp_path, capsys, monkeypatch):
     store.decide(POLICY, call(time.time(), 5, client="lab", model="triage"))
     store.close()
     assert main(["guard", "verify"]) == 0
-    assert "The log is whole; 1 budget and 0 steps agree with the log." in capsys.readouterr().out
+    assert "The log is whole.\n1 budget and 0 steps agree with the log.\n1:" in capsys.readouterr().out
     tamper(store, "UPDATE clients SET total = 0")
     assert main(["guard", "verify"]) == 1
     said = capsys.readouterr().out
     words = "The log is whole, but client 'lab' has spent 0 records in the database, and 5 in the log."
     assert words in said
+
+
+def test_a_step_that_nobody_of_ours_wrote_lets_nobody_through_and_shows(tmp_path):
+    store = Store.open(tmp_path / "guard.db")
+    store.quarantine("ward-3", START + 60, START)
+    store._open.execute("UPDATE clients SET step = 77, until = until + 1e6")
+    store.close()
+    assert store.clients()["ward-3"].stands(START + 90) is Step.REFUSE
+    assert "ward-3" in store.verify()[1]

@@ -166,7 +166,7 @@ def verify(
     if trouble and trouble == ledger.words:
         print(f"The log is whole, but {trouble}.")
     else:
-        print(f"The log is not whole: {trouble}." if trouble else f"The log is whole; {ledger.words}.")
+        print(f"The log is not whole: {trouble}." if trouble else f"The log is whole.\n{ledger.words}.")
     print(f"{end.rows}:{end.digest}")
     return 1 if trouble else 0
 

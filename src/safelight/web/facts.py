@@ -21,6 +21,8 @@ from safelight.web.turning import EACH, Turned, number_of
 
 TIMES = ("until", "since", "aware", "notified", "opened", "start", "end")
 """Facts of the log's rows that are seconds since 1970."""
+VERIFIED = ("spent", "aside")
+"""Those that are for `safelight guard verify` alone."""
 DEEDS = {
     "log": "watching of",
     "coarsen": "coarser answers for",
@@ -197,7 +199,7 @@ def _words(facts: Mapping[str, Any], times: bool = False) -> Markup:
     told = [
         escape(name) + " " + _value(value, times or name in TIMES)
         for name, value in facts.items()
-        if name != "spent" and value not in ("", None, [], {})  # "spent" is for `safelight guard verify` alone
+        if name not in VERIFIED and value not in ("", None, [], {})
     ]
     return Markup(", ").join(told)
 

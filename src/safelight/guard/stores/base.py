@@ -423,7 +423,8 @@ def read(text: str) -> Mapping[str, Any]:
 def state_of(row: Sequence[Any]) -> ClientState:
     """Return a client's state from the columns in FIELDS."""
     arrival, day, today, total, until, seen, step = row
-    return ClientState(arrival, day, today, total, until, seen, Step(step))
+    held = Step(step) if step in STEPS else Step.REFUSE  # what nobody of ours wrote lets nobody through
+    return ClientState(arrival, day, today, total, until, seen, held)
 
 
 def account_of(row: Sequence[Any]) -> Account:
@@ -434,3 +435,4 @@ def account_of(row: Sequence[Any]) -> Account:
 
 ACCOUNT = "arrival, day, today, total"
 FIELDS = f"{ACCOUNT}, until, seen, step"
+STEPS = frozenset(map(int, Step))
