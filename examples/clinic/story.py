@@ -26,7 +26,7 @@ from processes import Desk, NotSo, check, serving
 SERVERS = Path(os.environ.get("SERVERS_PYTHON", Path(__file__).parents[2] / ".venv-servers/bin/python"))
 OBEYS = 1.0  # seconds within which a running guard follows an alias, and its policy
 THIEF, WHO = "practice-17", "A. Lind"
-RECORD, WATCH = 'record = "traffic.npz"', 'reference = "calibration.npz"'
+RECORD, WATCH = 'record = "traffic.npy"', 'reference = "calibration.npz"'
 
 
 def main(folder: Path, pictures: Path | None) -> None:
@@ -88,14 +88,14 @@ def watched(
     later = clinic.fields(people.later)
     found = door.a_day(url, keys, later, seed=1)
     check(set(found) == {200}, f"{found.get(200, 0)} questions were asked and answered.")
-    desk.safelight("guard", "calibrate", "--traffic", "traffic.npz")
+    desk.safelight("guard", "calibrate", "--traffic", "traffic.npy")
     written(policy, urls, keys)
     desk.safelight("guard", "playbooks")
     found = door.a_day(url, keys, later, seed=2)
     check(set(found) == {200}, f"Another {found.get(200, 0)} normal questions are watched, and none is refused.")
     mild = [client for client, state in states(desk).items() if state]
     print(f"   By chance {len(mild)} of {len(keys)} practices rang a little: their answers are coarser for an hour.")
-    (desk.folder / "traffic.npz").unlink()  # it holds what was asked, as it was
+    (desk.folder / "traffic.npy").unlink()  # it holds what was asked, as it was
 
 
 def robbed(desk: Desk, url: str, keys: dict[str, str], people: clinic.Patients, camera: Camera) -> None:

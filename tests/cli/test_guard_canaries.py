@@ -6,8 +6,9 @@ import re
 import pytest
 
 from safelight.cli import main
-from safelight.guard.canaries import read_canaries, read_planted
+from safelight.guard.canaries import read_canaries
 from safelight.guard.chain import secret
+from safelight.guard.planted import read_planted
 
 
 @pytest.fixture

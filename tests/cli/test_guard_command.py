@@ -48,6 +48,10 @@ def test_a_quarantine_holds_and_is_released_and_the_list_says_so(policy, capsys)
     assert 100 < int(line[3]) <= 120
     assert main(["guard", "release", "ward-3"]) == 0
     assert asked(policy) is Verdict.ALLOWED
+    for minutes, said in (("1", "1 minute"), ("0.5", "0.5 minutes"), ("2", "2 minutes")):
+        capsys.readouterr()
+        assert main(["guard", "quarantine", "ward-3", "--minutes", minutes]) == 0
+        assert capsys.readouterr().out == f"ward-3 is in quarantine for {said}.\n"
 
 
 def test_verify_tells_a_whole_log_from_a_changed_or_a_shorter_one(policy, capsys):
@@ -85,6 +89,14 @@ def test_verify_tells_a_whole_log_from_a_changed_or_a_shorter_one(policy, capsys
 def test_what_is_missing_is_said(policy, words, trouble, capsys):
     assert main(["guard", *words]) == 2
     assert trouble in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "lists"), [(["guard", "status"], "safelight guard --help"), (["relase"], "safelight --help")]
+)
+def test_a_command_that_nobody_knows_is_told_where_all_are_listed(words, lists, capsys):
+    assert main(words) == 2
+    assert capsys.readouterr().err.endswith(f"safelight: `{lists}` lists all commands.\n")
 
 
 def run(port):

@@ -150,6 +150,18 @@ def test_rows_of_a_table_keep_their_types(crowd):
         assert x.town.tolist() == ROWS.town.iloc[event.rows].tolist()
 
 
+@pytest.mark.parametrize("crowd", CROWDS, ids=NAMES)
+def test_a_table_of_numbers_alone_is_asked_about_and_stays_as_it_is(crowd):
+    numbers = pd.DataFrame({"pay": RNG.normal(30, 5, 90), "height": RNG.normal(170, 9, 90)})
+    before, people = numbers.copy(), Records.of(numbers, RNG.integers(0, 2, 90))
+    model = LeakyRecords({}, np.array([0.5, 0.5]), Table(("pay", "height")), ("no", "yes"))
+    assert {visit.x.shape[1] for visit in visits(crowd, people, model, np.random.default_rng(3))} == {2}
+    about = Values.of(numbers)
+    taken = about.take(np.array([4, 5]))
+    taken += 1.0  # pandas lends such a table out to be read alone
+    assert numbers.equals(before)
+
+
 def test_an_edited_field_has_the_value_of_another_record():
     about, rows = Values.of(ROWS), np.array([4, 5])
     x = about.put(rows, about.take(rows), [(1, 2, 9), (0, 0, 7)])

@@ -118,6 +118,23 @@ def running(folder: Path, policy: str, *more: str):
             process.wait()
 
 
+@contextmanager
+def serve(app):
+    """Serve an app in a thread of its own; yields its address."""
+    import uvicorn
+
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", ws="none", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listening.close()
+
+
 @pytest.fixture(scope="module")
 def counted():
     server = Counted()
@@ -129,6 +146,11 @@ def counted():
 @pytest.fixture(scope="session", name="rewrite")
 def rewritten():
     return rewrite
+
+
+@pytest.fixture(scope="session")
+def serving():
+    return serve
 
 
 @pytest.fixture(scope="session")

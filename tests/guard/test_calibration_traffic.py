@@ -7,6 +7,7 @@ import pytest
 
 import safelight.guard.calibrate as calibrating
 from safelight.guard.calibrate import calibrate
+from safelight.guard.days import read_all
 from safelight.guard.fit import fit_reference
 from safelight.guard.seen import Seen
 
@@ -37,7 +38,7 @@ def test_calls_that_are_read_together_give_the_facts_of_calls_read_one_by_one(wo
     fitted = fit_reference(x, answers, SECRET, rng, x[:50])
     some = [Seen("c", "g", "m", 5.0 * row, x[[row, row + 1]], answers[[row, row + 1]]) for row in range(30)]
     some[7] = replace(some[7], answers=some[7].answers.argmax(axis=1))  # a label alone, among scores
-    for one, call in zip(calibrating._read(some, fitted), some, strict=True):
+    for one, call in zip(read_all(some, fitted), some, strict=True):
         alone = fitted.read(call)
         for item in fields(alone):
             if item.name in ("digest", "fields", "label"):

@@ -194,6 +194,18 @@ def test_a_file_that_is_still_being_written_is_no_policy(tmp_path, monkeypatch, 
     assert (watched.now().budget.per_minute, watched.trouble) == (6, "")
 
 
+def test_a_file_that_ends_within_a_number_is_not_taken_at_once(tmp_path):
+    path = written(tmp_path, SMALLEST + "[budget]\nper_minute = 5")  # without an end of the line, as some editors write
+    watched = WatchedPolicy(path)
+    path.write_text(SMALLEST + "[budget]\nper_minute = 1")  # of 10
+    until = time.monotonic() + 4 * STILL
+    while time.monotonic() < until:
+        assert watched.now().budget.per_minute == 5
+        time.sleep(0.001)
+    time.sleep(LONGER)
+    assert watched.now().budget.per_minute == 1  # no more came
+
+
 def test_a_whole_file_is_taken_after_a_moment_and_one_that_says_less_after_longer(tmp_path):
     path = written(tmp_path, STRICT)
     watched = WatchedPolicy(path)
@@ -241,6 +253,21 @@ def test_many_threads_read_a_change_once_and_none_waits(tmp_path, rewrite):
         thread.join()
     assert said == [f"{path} was read again"] * 3
     assert set(found) <= {5, 6, 7, 8}
+
+
+def test_a_guard_that_nobody_asks_notices_a_change_and_a_mistake_and_ends(tmp_path, guard_running):
+    with guard_running(tmp_path, STRICT) as guard:
+        for policy, words in (
+            (STRICT.replace("= 5", "= 8"), "was read again"),
+            (STRICT.replace("per_minute", "per_minut"), "the old policy stays in force"),
+        ):
+            guard.change(policy)
+            begun = time.monotonic()
+            while words not in guard.said():
+                assert time.monotonic() - begun < 3  # in a second where the machine is not busy
+                time.sleep(0.05)
+    assert guard.process.returncode == 0
+    assert "was not followed" not in guard.said()
 
 
 def test_a_file_of_a_clock_that_is_ahead_is_still_when_it_was_looked_at_for_long_enough(tmp_path):

@@ -47,6 +47,23 @@ def test_what_is_spent_stays_spent_after_the_file_is_opened_again(store):
     again.close()
 
 
+def test_the_database_is_for_its_owner_alone(tmp_path):
+    (tmp_path / "old.db").touch(0o644)
+    for name, mode in (("guard.db", 0o600), ("old.db", 0o644)):  # one that is there already is left as it is
+        opened = Store.open(tmp_path / name)
+        opened.note("policy", START)
+        assert [(tmp_path / f"{name}{end}").stat().st_mode & 0o777 for end in ("", "-wal", "-shm")] == [mode] * 3
+        opened.close()
+
+
+def test_the_states_of_many_are_read_at_once(store):
+    store.decide(POLICY, call(records=3))
+    store.step("lab", Step.SLOW, START + 60, START)
+    found = store.states(["lab", "ward-3", "nobody"])
+    assert found == {name: store.state(name) for name in ("lab", "ward-3", "nobody")}
+    assert (found["ward-3"].total, found["lab"].step, found["nobody"].total) == (3, Step.SLOW, 0)
+
+
 def test_quarantine_and_release_are_seen_by_another_connection_at_once(store):
     other = Store.open(store.path)
     store.quarantine("ward-3", START + 60, START)

@@ -182,6 +182,15 @@ def test_the_term_of_the_ai_act_depends_on_what_a_person_decided(serious, days, 
 # The draft -----------------------------------------------------------------------------------------------------------
 
 
+def test_whom_it_is_about_and_how_often_it_rang_is_said():
+    assert NEW.about == "client ward-3"
+    assert replace(NEW, client="", cohort="wards").about == "cohort wards"
+    assert replace(NEW, client="", cohort="").about == "clients without a cohort"
+    assert replace(NEW, client="", clients=("a", "b")).about == "clients a, b"
+    assert "training data: 1 alarm\n" in draft(replace(NEW, name="I0001"), NOW)
+    assert "training data: 2 alarms\n" in draft(replace(NEW, name="I0001", alarms=2), NOW)
+
+
 def test_a_draft_holds_the_facts_marks_the_gaps_and_names_no_client():
     measure = {"at": NOW, "what": "quarantine", "client": "ward-3", "until": NOW + HOUR}
     bare = draft(replace(NEW, name="I0001", measures=(measure,)), NOW + HOUR)

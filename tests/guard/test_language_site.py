@@ -7,25 +7,21 @@ import asyncio
 import hashlib
 import importlib.util
 import json
-import socket
 import sys
-import threading
-from contextlib import contextmanager
 from pathlib import Path
 from pydoc_data.topics import topics
 from random import Random
 
 import httpx
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 
 from safelight.cli import main
 from safelight.guard.calibration import load
-from safelight.guard.canaries import read_planted
 from safelight.guard.passages import Passages
+from safelight.guard.planted import read_planted
 from safelight.guard.recording import recorded
 
 SPEC = importlib.util.spec_from_file_location("recalling", Path(__file__).parents[2] / "benchmarks" / "recalling.py")
@@ -77,20 +73,6 @@ class Model:
         yield "data: [DONE]\n\n"
 
 
-@contextmanager
-def serving(app):
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", ws="none", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(10)
-        listening.close()
-
-
 class Client:
     """Asks a guard as one of its clients, and keeps what comes back."""
 
@@ -137,7 +119,7 @@ def usual(name: str):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory, guard_running):
+def site(tmp_path_factory, guard_running, serving):
     """A folder with canaries, a recording and a calibration, and the model that learnt the canaries; (folder, url)."""
     folder = tmp_path_factory.mktemp("language")
     policy = ["--policy", str(folder / "guard.toml")]

@@ -22,12 +22,14 @@ from safelight.cli import main
 from safelight.defences.outputs.noise import ScoreNoise
 from safelight.defences.outputs.policy import OutputPolicy
 from safelight.errors import InputError
+from safelight.guard.jsonpath import rule_of
 from safelight.guard.judge import Call, ClientState, Limit, Verdict, accounts_of, epsilons_of, judge
 from safelight.guard.middleware import GuardMiddleware
 from safelight.guard.noise import STEPS, Noisy, laplace, noisy
 from safelight.guard.policy import Budget, Fail, GuardPolicy, Noise, Outputs, Protocol, Upstream, read_policy
 from safelight.guard.protocols import SPEAKS
 from safelight.guard.protocols.base import NotUnderstood, Question
+from safelight.guard.protocols.rule import ByRule
 
 SECRET = b"s" * 32
 ROW = np.array([0.5, 0.3, 0.2])
@@ -163,6 +165,47 @@ def test_numbers_are_one_however_they_are_written_and_what_else_is_asked_makes_a
         {"inputs": [[16777217.0]]},  # the same in single precision
     ]
     assert len({key(each) for each in others}) == len(others)
+
+
+def test_two_records_that_a_server_tells_apart_share_no_noise():
+    """Whoever gets one noise for two records has the exact difference of their scores."""
+    defence = Noisy(Noise(1.0), OutputPolicy(), SECRET)
+    mlflow, oip = SPEAKS[Protocol.MLFLOW], SPEAKS[Protocol.OIP]
+
+    def keys(content, speaks=mlflow) -> list[int]:
+        return defence.keys(speaks.question(json.dumps(content).encode(), JSON, ())).tolist()
+
+    def split(data, columns=None, **more):
+        return {"dataframe_split": {"data": data, **({} if columns is None else {"columns": columns}), **more}}
+
+    pairs = [
+        (split([[1, 2]], ["a", "1"]), split([[1, 2]], ["a", 1])),  # to pandas, 1 is not "1"
+        (split([[1], [2]], ["a"], index=[0, 1]), split([[1], [2]], ["a"], index=[1, 0])),
+        (split([[[1, 2], 3, [4, 5]]]), split([[[1, 2], [3, 4], 5]])),
+        ({"inputs": {"a": [1], "b": [2]}}, {"inputs": [{"a": 1, "b": 2}]}),
+        ({"inputs": ["abcd"]}, {"inputs": [float(np.frombuffer(b"['abcd']", float)[0])]}),
+    ]
+    for one, other in pairs:
+        assert not set(keys(one)) & set(keys(other))
+    rule = ByRule(rule_of("", {"path": "/ask", "records": "$.of.*", "answers": "$.said"}))
+    assert not set(keys({"of": {"a": 1, "b": 2}}, rule)) & set(keys({"of": {"b": 1, "a": 2}}, rule))
+    assert keys({"of": [3, 4]}, rule) == [*keys({"of": [3]}, rule), *keys({"of": [4]}, rule)]
+    assert keys(split([[1], [2]], ["a"], index=[0, 1])) == keys(split([[1], [2]], ["a"]))
+    whole, alone = ({"dataframe_records": [{"a": 1, "b": b} for b in values]} for values in ((2, "x"), (2,)))
+    assert keys(whole)[0] == keys(alone)[0]  # words elsewhere in the batch change nothing
+
+    def tensor(name, *data):
+        return {"name": name, "shape": [1, len(data)], "datatype": "FP32", "data": data}
+
+    for content, speaks in (
+        ({"inputs": {"a": [[1, 2]], "a[0]": [9]}}, mlflow),
+        (split([[1, [9, 2]]], ["a[0]", "a"]), mlflow),
+        ({"inputs": [tensor("a", 1, 2), tensor("a[0]", 9)]}, oip),
+    ):
+        with pytest.raises(NotUnderstood, match="two of its values have one name"):
+            keys(content, speaks)
+    with pytest.raises(NotUnderstood, match="the columns of dataframe_split are no list"):
+        keys(split([[1, 2]], {"a": 0, "b": 0}))
 
 
 def test_paths_versions_models_and_settings_share_no_noise():

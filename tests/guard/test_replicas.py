@@ -101,6 +101,7 @@ def test_what_is_spent_stays_spent_and_the_other_guard_knows(opened, fast):
     store, other = opened(fast), opened(fast)
     assert store.decide(POLICY, call(records=7)).verdict is Verdict.ALLOWED
     assert other.state("ward-3").total == 7
+    assert [state.total for state in other.states(["nobody", "ward-3"]).values()] == [0, 7]
     assert other.decide(POLICY, call(records=4)).limit is Limit.LIFETIME
     assert other.decide(POLICY, call(records=11)).verdict is Verdict.TOO_LARGE
     allowed = other.decide(POLICY, call(records=3))

@@ -16,7 +16,7 @@ from safelight.errors import InputError
 from safelight.guard.alarm import Alarm
 from safelight.guard.challenge import challenge, needed, proves, solve, zeros
 from safelight.guard.exchange import Answer, send_answer
-from safelight.guard.incidents import Incidents, Stage
+from safelight.guard.incidents import Incidents, Severity, Stage
 from safelight.guard.judge import Call, Step, Verdict
 from safelight.guard.middleware import GuardMiddleware
 from safelight.guard.policy import GuardPolicy, Protocol, Upstream, read_policy
@@ -151,10 +151,17 @@ def test_an_alarm_names_its_version_and_joins_what_a_person_opened(desk):
     one = desk()
     asked(one.store, "ward-3", "ward-4")
     said = []
-    open_by_hand(one.policy, one.store, ["ward-3", "ward-4"], "Ada", "odd questions", NOW, said.append)
+    words = "Ada", "odd questions", NOW, said.append
+    open_by_hand(one.policy, one.store, ["ward-3", "ward-4"], *words, severity=Severity.LOW)
+    with pytest.raises(InputError, match="I0001 is open about clients ward-3, ward-4 already"):
+        open_by_hand(one.policy, one.store, ["ward-4", "ward-3"], *words)
     one.ring(version="2")
+    incidents = Incidents(one.store)
+    assert incidents.get("I0001").severity is Severity.HIGH  # as bad as the playbook says
+    incidents.decide("I0001", "Ada", NOW, severity=Severity.LOW)
     one.ring(version="3")
-    (incident,) = Incidents(one.store).all()
+    (incident,) = incidents.all()
+    assert incident.severity is Severity.LOW  # a person has looked at the alarm
     assert (incident.alarms, incident.versions, incident.playbook, said) == (2, ("2", "3"), "", [])
     assert [row["version"] for row in one.rows("alarm")] == ["2", "3"]
 
@@ -341,6 +348,22 @@ def test_the_commands_step_release_approve_and_refuse(desk, monkeypatch, capsys)
     assert capsys.readouterr().out.split("nothing is done.")[1] == "\nNothing waits for a person's word.\n"
     assert main(["guard", "approvals", "--all"]) == 0
     assert "A0002  refused by Ada" in capsys.readouterr().out
+
+
+def test_a_long_list_of_clients_goes_below_and_who_is_held_already_is_counted(desk, monkeypatch, capsys):
+    one, names = desk(), [f"practice-{number:02d}" for number in range(29)]
+    monkeypatch.chdir(one.folder)
+    asked(one.store, *names, "z")
+    one.store.step("z", Step.COARSEN, NOW + 600, NOW)
+    one.ring(client="", suspects=tuple(names))
+    assert main(["guard", "approvals"]) == 0
+    first, *below = capsys.readouterr().out.splitlines()
+    assert "hits 30 of 30 clients, 1 of them held already  class-ascent" in first
+    assert len(below) > 1
+    assert all(len(line) <= 120 for line in [first, *below])
+    assert ", ".join(line.strip().rstrip(",") for line in below).split(", ") == names
+    assert main(["guard", "step", "z", "slow", "--minutes", "1"]) == 0
+    assert capsys.readouterr().out == "z: slow for 1 minute.\n"
 
 
 def test_playbooks_are_read_before_they_are_needed(desk, monkeypatch, capsys):

@@ -16,8 +16,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from safelight.cli import main
-from safelight.cli.guard_run import begins, few
+from safelight.cli.guard_run import begins
 from safelight.errors import InputError
+from safelight.guard.announce import few
 from safelight.guard.drift.reference import DriftReference
 from safelight.guard.judge import Step
 from safelight.guard.middleware import GuardMiddleware
@@ -202,16 +203,28 @@ def test_a_watch_that_breaks_holds_the_answer_back_unless_the_policy_is_open(wat
 
 def test_a_start_says_what_a_small_calibration_comes_to(watched, site, rewrite):
     rules = read_policy(watched.policy)
-    assert list(few(rules, watched.guard, CLIENTS)) == []  # 34 were asked for, and 30 clients drew the line
+    found = watched.guard.sight.watcher.calibrations
+    assert list(few(rules, found, CLIENTS)) == []  # 34 were asked for, and 30 clients drew the line
     strict = replace(rules, signals=replace(rules.signals, false_alarms_per_1000_clients=1.0))
-    (words,) = few(strict, watched.guard, CLIENTS)
+    (words,) = few(strict, found, CLIENTS)
     assert (
         "up to 34 false alarms a day of 1,000 clients, not 1, which is up to 2 a day among the 60 named here" in words
     )
     assert words.endswith("let the first alarm slow a client and the second hold it.")
     own = replace(strict, actions=replace(strict.actions, playbooks="playbooks.toml"))
-    assert next(few(own, watched.guard, 3)).endswith("up to one in 9.8 days among the 3 named here.")
-    assert words in list(begins(strict, watched.guard, "here", None))
+    assert next(few(own, found, 3)).endswith("up to one in 9.8 days among the 3 named here.")
+    watched.guard.sight.look()
+    rewrite(watched.policy, (HEAD + KEYS + WATCH).replace("= 34", "= 1"))
+    watched.guard.sight.look()
+    watching = "sequences of calls are watched with calibration.npz, for digits."
+    assert watched.said[-3:] == [f"{watched.policy} was read again", watching, words]
+    assert list(begins(read_policy(watched.policy), watched.guard, "here", None))[1:] == [watching, words]
+    rewrite(watched.policy, HEAD + KEYS + WATCH.replace("calibration.npz", "gone.npz"))
+    watched.guard.sight.look()
+    assert watched.said[-1].startswith("what looked at calls before looks on: ")
+    rewrite(watched.policy, HEAD + KEYS)
+    watched.guard.sight.look()
+    assert watched.said[-1].startswith("nothing watches sequences of calls")
 
 
 def test_a_calibration_that_is_missing_is_said_at_the_start(site):

@@ -6,7 +6,6 @@ import asyncio
 import json
 import math
 import os
-import socket
 import subprocess
 import threading
 import time
@@ -18,7 +17,6 @@ from pydoc_data.topics import topics
 import httpx
 import numpy as np
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -145,21 +143,6 @@ class Watch:
         return ()
 
 
-@contextmanager
-def running(app):
-    """Serve an app in a thread of its own; yields its address."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", ws="none", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(10)
-        listening.close()
-
-
 class Guarded:
     def __init__(self, url: str, served: Served, guard: GuardMiddleware, watch: Watch, said: list) -> None:
         self.url, self.served, self.guard, self.watch, self.said = url, served, guard, watch, said
@@ -175,14 +158,14 @@ class Guarded:
 
 
 @pytest.fixture(scope="module", params=["proxy", "middleware"])
-def guarded(request, tmp_path_factory):
+def guarded(request, tmp_path_factory, serving):
     folder, served, watch, said = tmp_path_factory.mktemp("guard"), Served(), Watch(), []
     policy = folder / "guard.toml"
-    with running(served.app) as url:
+    with serving(served.app) as url:
         policy.write_text(POLICY.format(url=url))
         app = Upstream(url) if request.param == "proxy" else served.app
         guard = GuardMiddleware(app, policy, say=said.append, watcher=watch)
-        with running(guard) as outside:
+        with serving(guard) as outside:
             yield Guarded(outside, served, guard, watch, said)
         guard.store.close()
 

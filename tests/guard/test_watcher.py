@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from safelight.guard.calibrate import calibrate
-from safelight.guard.fit import made_up
 from safelight.guard.judge import Step
+from safelight.guard.made_up import made_up
 from safelight.guard.policy import GuardPolicy, Protocol, Upstream
 from safelight.guard.seen import Seen
 from safelight.guard.sight import Sight
@@ -103,6 +103,15 @@ def test_one_attack_over_many_keys_rings_for_the_cohort(calibrated):
     assert found[0].cohort == "sybils"
     assert found[-1].suspects
     assert all(name.startswith("evil-") for name in found[-1].suspects)
+
+
+def test_a_cohort_of_many_does_not_ring_where_few_clients_were_recorded():
+    """Groups of five clients fill no window of 512 records, and a fuller one would say more than any of them."""
+    known = calibrate(calls(60, 0, records=22), 2.0, secret=b"s" * 32)
+    assert (known["m"].group, known["m"].window) == (5, 128)
+    watcher = Watcher(known)
+    days = (calls(60, day, records=22, start=day * 86400.0) for day in (1, 2))
+    assert not [alarm for day in days for call in day for alarm in watcher.see(replace(call, cohort=""))]
 
 
 def test_the_suspects_of_a_cohort_are_those_who_attack(calibrated):

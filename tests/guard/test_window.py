@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from safelight.guard.fit import SKETCH
+from safelight.guard.directions import SKETCH
 from safelight.guard.reference import MOST_CLASSES
 from safelight.guard.window import LENGTH, SIZE, TEXTS, Facts, Window
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -452,6 +453,21 @@ def entered(served) -> Iterator[httpx.Client]:
 
 def word_of(client: httpx.Client) -> str:
     return re.search(r'name="word" value="([0-9a-f]+)"', client.get("/").text)[1]
+
+
+def test_who_does_not_stand_out_is_watched_where_there_is_a_reference(served):
+    try:
+        for signals, row, page in (
+            ("", "not watched", "Nothing watches sequences of calls."),
+            ('[signals]\nreference = "calibration.npz"\n', "nothing stands out", "Nothing stands out in this client"),
+        ):
+            served.policy.write_text(POLICY + signals)
+            with entered(served) as client:
+                rows = client.get("/").text
+                assert rows.count(row) == 1  # of two clients, one stands out
+                assert page in client.get("/clients/" + quote(HOSTILE, safe="")).text
+    finally:
+        served.policy.write_text(POLICY)
 
 
 def test_a_stranger_sees_the_door_and_nothing_else(served):

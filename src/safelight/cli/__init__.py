@@ -52,7 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         speak(words[1:])
     try:
         code = app(words)
-    except cyclopts.CycloptsError:
+    except cyclopts.CycloptsError as error:
+        if isinstance(error, cyclopts.UnknownCommandError):  # its words end after eight commands
+            of = "safelight guard" if words[:1] == ["guard"] else "safelight"
+            print(f"safelight: `{of} --help` lists all commands.", file=sys.stderr)
         return 2
     except SafelightError as error:
         print(f"safelight: {error}", file=sys.stderr)

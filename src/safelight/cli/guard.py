@@ -65,18 +65,18 @@ def clients(*, policy: Path = POLICY) -> int:
     Args:
         policy: the guard's settings.
     """
-    from safelight.guard.judge import Step, epsilons_of
-    from safelight.guard.policy.noise import PARTS
+    from safelight.guard.judge import DAY, FOR_GOOD, Step, epsilons_of
+    from safelight.guard.policy import noise
 
     now, store = time.time(), opened(policy)
     states = store.clients()
-    spent = {name: store.account(epsilons_of(name)).total / PARTS for name in states}
+    spent = {name: store.account(epsilons_of(name)).total / noise.PARTS for name in states}
     noisy = any(spent.values())
     print(f"{'client':<24}{'today':>12}{'in all':>12}{'epsilon' * noisy:>{12 * noisy}}  quarantine, or another step")
     for name, state in states.items():
-        today = state.today if state.day == int(now // 86400) else 0
+        today = state.today if state.day == int(now // DAY) else 0
         step = state.stands(now)
-        left = "until released" if state.until > 4e9 else f"{state.until - now:.0f} s"
+        left = "until released" if state.until > FOR_GOOD else f"{state.until - now:.0f} s"
         left = "" if step is Step.NONE else left if step is Step.QUARANTINE else f"{left} {step.name.lower()}"
         told = f"{spent[name]:>12,.12g}" * noisy
         print(f"{name:<24}{today:>12}{state.total:>12}{told}  {left}".rstrip())
@@ -94,10 +94,12 @@ def quarantine(client: str, /, *, minutes: float = 60.0, policy: Path = POLICY) 
     """
     if not 0 < minutes < 1e7:
         raise InputError(f"--minutes is {minutes}; give a number above 0, such as 60.")
+    from safelight.guard.words import lasting
+
     now, store = time.time(), opened(policy)
     known(client, store, policy)
     store.quarantine(client, now + 60 * minutes, now)
-    print(f"{client} is in quarantine for {minutes:g} minutes.")
+    print(f"{client} is in quarantine for {lasting(minutes)}.")
     return 0
 
 

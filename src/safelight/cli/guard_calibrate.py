@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from safelight.errors import InputError
 
 if TYPE_CHECKING:
     from numpy import ndarray as Array
+
+    from safelight.guard.calibration import Calibration
 
 
 def calibrate(
@@ -58,21 +61,7 @@ def calibrate(
     )  # fmt: skip
     save(path, found)
     for name, one in found.items():
-        asked, got = signals.false_alarms_per_1000_clients / 1000, one.clients.rate
-        print(f"{name or 'the model'}: the line is at {one.clients.threshold:.1f}, from {one.clients.clients} clients.")
-        if got > asked * (1 + 1e-9):
-            print(
-                f"  They support {1000 * got:.3g} false alarms a day of 1,000 clients, not {1000 * asked:.3g}: for "
-                f"that record {2 * round(1 / asked)} clients. The line is above the largest of them, and for "
-                f"{one.clients.clients} clients like these up to {got * one.clients.clients:.2g} a day may be wrong."
-            )
-        if one.cohorts is None:
-            print("  Cohorts are not watched: there are too few clients to make groups of.")
-        else:
-            print(
-                f"  Cohorts are held to {one.cohorts.clients} groups of {one.group} clients, which support "
-                f"{1000 * one.cohorts.rate:.3g} false alarms a day of 1,000 cohorts."
-            )
+        print("\n".join(_lines(name, one, signals.false_alarms_per_1000_clients / 1000)))
         normal = said(recorded(traffic), one, canaries)
         if normal.repeating:
             print(
@@ -86,6 +75,25 @@ def calibrate(
             )
     print(f"{path} was written; keep it as you keep the training data.")
     return 0
+
+
+def _lines(name: str, found: Calibration, asked: float) -> Iterator[str]:
+    """Yield what a calibration supports, beside the false alarms a day of one client that were asked for."""
+    got, clients = found.clients.rate, found.clients.clients
+    yield f"{name or 'the model'}: the line is at {found.clients.threshold:.1f}, from {clients} clients."
+    if got > asked * (1 + 1e-9):
+        yield (
+            f"  They support {1000 * got:.3g} false alarms a day of 1,000 clients, not {1000 * asked:.3g}: for "
+            f"that record {2 * round(1 / asked)} clients. The line is above the largest of them, and for "
+            f"{clients} clients like these up to {got * clients:.2g} a day may be wrong."
+        )
+    if found.cohorts is None:
+        yield "  Cohorts are not watched: there are too few clients to make groups of."
+    else:
+        yield (
+            f"  Cohorts are held to {found.cohorts.clients} groups of {found.group} clients, which support "
+            f"{1000 * found.cohorts.rate:.3g} false alarms a day of 1,000 cohorts."
+        )
 
 
 def _rows(path: Path) -> tuple[Array, tuple[str, ...]]:

@@ -35,7 +35,8 @@ def canaries(
         out: file of hashes to write; that of `canaries` in [signals] when left out, else canaries.json.
         policy: guard.toml; the hashes are made with the key of its guard.
     """
-    from safelight.guard.canaries import Canaries, drawn, read_lines, read_planted, write_planted
+    from safelight.guard.canaries import Canaries
+    from safelight.guard.planted import drawn, read_lines, read_planted, write_planted
     from safelight.guard.policy import read_policy
     from safelight.guard.store import key_of
 

@@ -22,14 +22,13 @@ def versions(*, alias: str | None = None, policy: Path = POLICY) -> int:
         policy: the guard's settings.
     """
     from safelight.guard.registry.moves import registry_of, shelf
+    from safelight.guard.words import counted
 
     rules, store = _opened(policy)
     have = shelf(rules, registry_of(rules, store), alias)
     print(f"{have.name} points at {have.found.version or 'no version yet'}")
     for each in have.standings:
-        verdict = (
-            f"{each.audit.verdict}, {each.audit.leaks} leak{'s'[: each.audit.leaks != 1]}" if each.audit else "none"
-        )
+        verdict = f"{each.audit.verdict}, {counted(each.audit.leaks, 'leak')}" if each.audit else "none"
         print(f"{each.version.id:<12}{each.version.url:<36}  audit: {verdict:<24}  {each.words}")
     for move in have.found.moves[-10:]:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(move.at))

@@ -30,8 +30,8 @@ def plan(
     """Print [budget] and [outputs] that keep the attacks of an audit under a limit, or say that no budget does.
 
     A budget is a lifetime: questions that each client may ever ask. The upper limit of each attack's success counts
-    (95 %), and all questions of clients that work together are taken to be about one secret. Append the lines to
-    guard.toml. Exit codes: 0 a budget keeps to the limit, 1 none does, 2 bad input.
+    (95 %), and all questions of clients that work together are taken to be about one secret. Put the lines in
+    place of [budget] and [outputs] in guard.toml. Exit codes: 0 a budget keeps to the limit, 1 none does, 2 bad input.
 
     Args:
         reports: report.json of one audit of the model, or more: other query budgets draw the curve more finely, and
@@ -60,7 +60,7 @@ def plan(
     best = max(tried, key=lambda each: each[1].queries or 0)
     lines = [line for each in tried for line in _table(*each, asked)]
     lifetime = best[1].lifetime(collude)
-    lines += _said(*best, asked, clients, collude)
+    lines += _said(*best, clients, collude)
     if lifetime is None:
         lines += _instead([group for group, _ in tried], asked)
     print("\n".join(lines))
@@ -144,7 +144,7 @@ def _table(group: Audited, plan: Plan, limit: Limit) -> list[str]:
     return [*lines, "#"]
 
 
-def _said(group: Audited, plan: Plan, limit: Limit, clients: int | None, collude: int) -> list[str]:
+def _said(group: Audited, plan: Plan, clients: int | None, collude: int) -> list[str]:
     each = plan.lifetime(collude)
     if each is None and plan.queries:
         return [f"# {plan.queries} questions about one secret keep to it, and {collude} clients together have more."]

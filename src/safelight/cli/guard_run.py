@@ -77,8 +77,10 @@ def run(
 
 def begins(rules: GuardPolicy, app: GuardMiddleware, here: str, upstream: str | None) -> Iterator[str]:
     """Yield what the operator should know at the start."""
+    from safelight.guard.words import counted
+
     named = len(rules.clients) + len(rules.trust.certificates)
-    who = f"{named} client{'s'[: named != 1]}"
+    who = counted(named, "client")
     if not rules.names_clients:
         who = "everyone as one client: [clients] names none"
     if rules.trust.jwt is not None:
@@ -86,30 +88,7 @@ def begins(rules: GuardPolicy, app: GuardMiddleware, here: str, upstream: str | 
     serves = f"{rules.upstream.model}, now version {app.following.now().id}" if app.following else ""
     before = upstream or serves or rules.upstream.url
     yield f"{here} before {before} ({rules.upstream.protocol.value}), {who}; fails {rules.fail.value}"
-    if not app.sight.watches:
-        yield (
-            "nothing watches sequences of calls: [signals] names no reference, which `safelight guard calibrate` makes."
-        )
-    yield from few(rules, app, named)
-    if rules.signals is not None and rules.signals.record is not None:
-        place = rules.folder / rules.signals.record
-        yield f"calls are recorded as they are in {place}; take record out of [signals] when there are enough."
-
-
-def few(rules: GuardPolicy, app: GuardMiddleware, named: int) -> Iterator[str]:
-    """Yield what false alarms come to where the calibration supports no rate as low as the policy asks for."""
-    found = getattr(app.sight.watcher, "calibrations", {})
-    got = max((one.clients.rate for one in found.values()), default=0.0)
-    asked = rules.signals.false_alarms_per_1000_clients / 1000 if rules.signals is not None else 1.0
-    if got <= asked * (1 + 1e-9) or not named:
-        return
-    most = min(got * named, named)
-    often = f"{most:.2g} a day" if most >= 1 else f"one in {1 / most:.2g} days"
-    yield (
-        f"few clients were recorded: up to {1000 * got:.3g} false alarms a day of 1,000 clients, not "
-        f"{1000 * asked:.3g}, which is up to {often} among the {named} named here"
-        + ("; let the first alarm slow a client and the second hold it." if rules.actions.playbooks is None else ".")
-    )
+    yield from app.sight.told()
 
 
 def say(words: str) -> None:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from textwrap import fill
 
 from safelight.cli.guard import POLICY, Flag
 from safelight.errors import InputError, did_you_mean
+
+WIDE = 120
+"""Characters of a line; a longer list of clients goes below it."""
+NAMES = " " * 7
 
 
 def step(
@@ -26,6 +31,7 @@ def step(
     from safelight.guard.judge import Step
     from safelight.guard.policy import read_policy
     from safelight.guard.responses.ladder import FOREVER
+    from safelight.guard.words import lasting
 
     words = {each.name.lower(): each for each in Step if each is not Step.NONE}
     if step not in words:
@@ -37,7 +43,7 @@ def step(
     if minutes is None and words[step] is not Step.REFUSE:
         minutes = read_policy(policy).actions.minutes
     store.step(client, words[step], FOREVER if minutes is None else now + 60 * minutes, now, by=by)
-    print(f"{client}: {step} {'until released' if minutes is None else f'for {minutes:g} minutes'}.")
+    print(f"{client}: {step} {'until released' if minutes is None else f'for {lasting(minutes)}'}.")
     return 0
 
 
@@ -75,8 +81,14 @@ def approvals(*, all: Flag = False, policy: Path = POLICY) -> int:
         length = "" if each.what == "rollback" else f" {_length(each.minutes)}"
         whom = f"model {each.model}" if each.what == "rollback" else ", ".join(each.clients)
         said = f" by {each.by}" if each.by else ""
-        hit = f"hits {each.hit} of {each.of} clients"
-        print(f"{each.name}  {each.word.value}{said}  {each.what}{length}  {hit}  {each.why}  {each.incident}  {whom}")
+        held = 0 if each.what == "rollback" else each.hit - len(each.clients)
+        hit = f"hits {each.hit} of {each.of} clients" + (f", {held} of them held already" if held > 0 else "")
+        line = f"{each.name}  {each.word.value}{said}  {each.what}{length}  {hit}  {each.why}  {each.incident}  "
+        many = len(line + whom) > WIDE
+        print(line.rstrip() if many else line + whom)
+        if many:
+            print(fill(whom, WIDE, initial_indent=NAMES, subsequent_indent=NAMES, break_long_words=False,
+                       break_on_hyphens=False))  # fmt: skip
     if not found:
         print("Nothing waits for a person's word.")
     return 0
@@ -118,4 +130,6 @@ def refuse(name: str, /, *, by: str, policy: Path = POLICY) -> int:
 
 
 def _length(minutes: float | None) -> str:
-    return "until released" if minutes is None else f"{minutes:g} minutes"
+    from safelight.guard.words import lasting
+
+    return "until released" if minutes is None else lasting(minutes)

@@ -61,7 +61,7 @@ class Values:
         """Return the values of records at rows (m,): (m, channels, height, width), or (m, v)."""
         if self.pictures:
             return np.array(self.x[rows])
-        return np.asarray(self.x.iloc[rows, list(self.columns)].to_numpy(float))
+        return self.x.iloc[rows, list(self.columns)].to_numpy(float, copy=True)
 
     def put(self, rows: Array, values: Array, edits: Sequence[Edit] = ()) -> Any:
         """Return the records at rows (m,) with other values (m, ...), and some fields from other records.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 
 import numpy as np
 from numpy import ndarray as Array
@@ -16,16 +15,16 @@ from safelight.errors import InputError
 from safelight.guard.calibration import Calibration
 from safelight.guard.canaries import Canaries
 from safelight.guard.columns import Columns, Names, usual
+from safelight.guard.days import Day, days_of, kind_of, records_of, together
 from safelight.guard.fit import Fitted, fit_reference, of_texts
 from safelight.guard.passages import ENDS, FIFTY_TOKENS, Passages
-from safelight.guard.reference import Reference
 from safelight.guard.scale import Scale, fit_scale
 from safelight.guard.seen import Seen
 from safelight.guard.signals.canary_hits import CanaryHits, with_canaries
 from safelight.guard.signals.evidence import stretch
 from safelight.guard.signals.training import TrainingHits
-from safelight.guard.track import COHORT, STEP, Track, signals_of
-from safelight.guard.window import SIZE, Facts
+from safelight.guard.track import COHORT, COHORT_STEP, STEP, Track, signals_of
+from safelight.guard.window import SIZE
 
 LEAST_CLIENTS = 20
 LEAST_GROUPS = 8
@@ -37,8 +36,6 @@ QUOTED = 0.02
 SHOWN = 20_000
 """Records that show what normal ones look like; more hardly changes it."""
 NOTHING, NONE = Passages(), Canaries()
-
-Day = list[tuple[float, Facts]]
 
 
 def calibrate(
@@ -75,13 +72,13 @@ def calibrate(
         InputError: too few clients or records, records of several lengths, training data that no model fits.
     """
     models: dict[str, dict[str, list[Seen]]] = {}
+    kinds = set()
     for call in calls:
         models.setdefault(call.model, {}).setdefault(call.client, []).append(call)
+        kinds.add(bool(call.texts))
     if not models:
         raise InputError("There is no recorded traffic to calibrate on; let the guard record some first.")
     key = secrets.token_bytes(32) if secret is None else secret
-    alpha = alarms_per_1000 / 1000
-    kinds = {bool(call.texts) for clients in models.values() for calls in clients.values() for call in calls}
     if training_texts is not None and True not in kinds:
         raise InputError("The recorded traffic holds no texts, and training texts were given; leave them out.")
     if training is not None and False not in kinds:
@@ -91,11 +88,30 @@ def calibrate(
     if columns and not any(order.names == columns for order in orders.values()):
         raise InputError(f"No recorded model takes records of the {len(columns)} columns that were named; name all.")
     known = {model: _in_order(training, training_columns, order) for model, order in orders.items()}
+    wanted = _Wanted(alarms_per_1000 / 1000, headroom, key, passages, canaries)
     return {
-        model: _model(model, clients, orders[model], alpha, known[model], np.random.default_rng(seed), key, headroom,
-                      passages, canaries)
+        model: _model(model, clients, orders[model], known[model], wanted, np.random.default_rng(seed))
         for model, clients in sorted(models.items())
-    }  # fmt: skip
+    }
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What is the same for all models.
+
+    Attributes:
+        alpha: false alarms a day of one client.
+        headroom: factor on the threshold.
+        secret: key of the hashes.
+        passages: of the training texts.
+        canaries: secrets that language models are watched for.
+    """
+
+    alpha: float
+    headroom: float
+    secret: bytes
+    passages: Passages
+    canaries: Canaries
 
 
 @dataclass(frozen=True)
@@ -126,13 +142,9 @@ def _model(
     model: str,
     clients: dict[str, list[Seen]],
     order: Columns,
-    alpha: float,
     training: Array | None,
+    wanted: _Wanted,
     rng: Generator,
-    secret: bytes,
-    headroom: float,
-    passages: Passages,
-    canaries: Canaries,
 ) -> Calibration:
     if len(clients) < LEAST_CLIENTS:
         raise InputError(
@@ -152,32 +164,42 @@ def _model(
         )
     names = [sorted(clients)[place] for place in rng.permutation(len(clients))]
     quarter = len(names) // 4
-    shown = [call for name in names[:quarter] for call in clients[name]]
-    kind = Counter(_kind(call.answers) for call in shown).most_common(1)[0][0]
-    alike = [call for call in shown if _kind(call.answers) == kind]
+    shown = [clients[name] for name in names[:quarter]]
+    fitted = _fitted(shown, order, training, wanted, rng)
+    days = [days_of(clients[name], fitted) for name in names]
+    single = _scale(fitted, days[quarter : 2 * quarter], days[2 * quarter :], wanted)
+    group = min(GROUP, (len(names) - quarter) // LEAST_GROUPS)
+    cohorts, window = None, COHORT
+    if group >= 2:
+        groups = [
+            [together([day for one in days[start : start + group] for day in one])]
+            for start in range(quarter, len(names) - group + 1, group)
+        ]
+        cut = len(groups) // 3
+        most = max(np.median([records_of(one) for one in groups]), COHORT_STEP)
+        while window // 2 >= most:  # windows far fuller than those of the groups would say more
+            window //= 2
+        if all(max(map(records_of, half)) >= COHORT_STEP for half in (groups[:cut], groups[cut:])):
+            cohorts = _scale(fitted, groups[:cut], groups[cut:], wanted, single, window)
+    return Calibration(model, fitted.reference, single, cohorts, group, window)
+
+
+def _fitted(
+    clients: Sequence[Sequence[Seen]], order: Columns, training: Array | None, wanted: _Wanted, rng: Generator
+) -> Fitted:
+    """Fit a reference to what clients asked and were answered, answers of the usual kind alone."""
+    shown = [call for calls in clients for call in calls]
+    kind = Counter(kind_of(call.answers) for call in shown).most_common(1)[0][0]
+    alike = [call for call in shown if kind_of(call.answers) == kind]
     if sum(len(call.x) for call in alike) > SHOWN:
         mixed = [alike[place] for place in rng.permutation(len(alike))]
         alike = mixed[: int(np.searchsorted(np.cumsum([len(call.x) for call in mixed]), SHOWN)) + 1]
     x = np.concatenate([order.read(call.x, call.names)[0] for call in alike])
-    answers = np.concatenate([call.answers for call in alike])
-    if widths[0]:
-        fitted = fit_reference(x, answers, secret, rng, training)
-    else:
-        fitted = of_texts(secret, passages.without(_quoted([clients[name] for name in names[:quarter]], passages)))
-    fitted = fitted.named(order.names)
-    reference, reach, days = fitted.reference, fitted.reach, [_days(clients[name], fitted) for name in names]
-    single = _scale(reference, days[quarter : 2 * quarter], days[2 * quarter :], None, reach, alpha, headroom, canaries)
-    group = min(GROUP, (len(names) - quarter) // LEAST_GROUPS)
-    cohorts = None
-    if group >= 2:
-        groups = [
-            [_together([day for one in days[start : start + group] for day in one])]
-            for start in range(quarter, len(names) - group + 1, group)
-        ]
-        cut = len(groups) // 3
-        if all(max(map(_records, half)) >= 4 * STEP for half in (groups[:cut], groups[cut:])):
-            cohorts = _scale(reference, groups[:cut], groups[cut:], single, reach, alpha, headroom, canaries)
-    return Calibration(model, reference, single, cohorts, group)
+    if x.shape[1]:
+        answers = np.concatenate([call.answers for call in alike])
+        return fit_reference(x, answers, wanted.secret, rng, training).named(order.names)
+    quoted = _quoted(clients, wanted.passages)
+    return of_texts(wanted.secret, wanted.passages.without(quoted)).named(order.names)
 
 
 def _order(clients: Mapping[str, Sequence[Seen]], columns: Names) -> Names:
@@ -210,64 +232,23 @@ def _quoted(clients: Sequence[Sequence[Seen]], passages: Passages) -> Array:
     return np.array([mark for mark, count in counts.items() if count >= least], np.uint64)
 
 
-def _kind(answers: Array) -> tuple[tuple[int, ...], bool]:
-    """Return how many numbers an answer has, and whether answers are words."""
-    return answers.shape[1:], answers.dtype.kind in "OUS"
-
-
-def _days(calls: Sequence[Seen], fitted: Fitted) -> list[Day]:
-    """Return the calls of a client, day by day."""
-    found: dict[int, Day] = {}
-    ordered = sorted(calls, key=lambda call: call.at)
-    for call, facts in zip(ordered, _read(ordered, fitted)):
-        found.setdefault(int(call.at // 86400), []).append((call.at % 86400, facts))
-    return list(found.values())
-
-
-def _read(calls: Sequence[Seen], fitted: Fitted) -> Iterator[Facts]:
-    """Yield the facts of each call; those alike that follow one another are read together, which costs a tenth."""
-    for _, run in groupby(calls, key=_look):
-        some = list(run)
-        parts = [np.concatenate([getattr(call, name) for call in some]) for name in ("x", "answers")]
-        texts = tuple(pair for call in some for pair in call.texts)
-        whole, start = fitted.read(replace(some[0], x=parts[0], answers=parts[1], texts=texts)), 0
-        for call in some:
-            yield whole.piece(start, start + len(call.x))
-            start += len(call.x)
-
-
-def _look(call: Seen) -> tuple[object, ...]:
-    """Return what calls that are read together have in common."""
-    return call.x.dtype, call.x.shape[1:], call.names, *_kind(call.answers)
-
-
-def _together(days: Sequence[Day]) -> Day:
-    """Return several days as if they had been one, in the order of time."""
-    return sorted((call for day in days for call in day), key=lambda call: call[0])
-
-
-def _records(days: Sequence[Day]) -> int:
-    return sum(len(facts) for day in days for _, facts in day)
-
-
 def _scale(
-    reference: Reference,
+    fitted: Fitted,
     first: Sequence[list[Day]],
     second: Sequence[list[Day]],
-    beside: Scale | None,
-    reach: float,
-    alpha: float,
-    headroom: float,
-    canaries: Canaries,
+    wanted: _Wanted,
+    beside: Scale | None = None,
+    window: int = SIZE,
 ) -> Scale:
-    cohort = beside is not None
+    """Return the scale that some clients set and whose threshold others set; of cohorts where `beside` is clients'."""
+    reference, cohort = fitted.reference, beside is not None
     # What clients say of secrets may be normal; what a model says of them is not, however often it was recorded.
-    signals = with_canaries(signals_of(reference, cohort), CanaryHits(canaries, said=0.0))
+    signals = with_canaries(signals_of(reference, cohort), CanaryHits(wanted.canaries, said=0.0))
     least = np.array([signal.spread for signal in signals])
     relative = np.array([signal.relative for signal in signals])
 
-    def said(days: list[Day]) -> Array:
-        track = Track(reference, COHORT if cohort else SIZE)
+    def scores(days: list[Day]) -> Array:
+        track = Track(reference, window, COHORT_STEP if cohort else STEP)
         rows = [
             row
             for number, day in enumerate(days)
@@ -276,13 +257,13 @@ def _scale(
         ]
         return np.array(rows).reshape(-1, len(signals))
 
-    halves = [[said(days) for days in half] for half in (first, second)]
+    halves = [[scores(days) for days in half] for half in (first, second)]
     if not any(len(rows) for rows in halves[0]) or not any(len(rows) for rows in halves[1]):
         raise InputError("No recorded client asked about eight records; record for longer.")
     names = [signal.name for signal in signals]
     if TrainingHits.name in names:  # what new records of those whom the model knows reach is normal, whoever asked
         place = names.index(TrainingHits.name)
-        usual = np.median([rows[:, place].max() for rows in halves[0] if len(rows)])
-        fresh = stretch(np.full(COHORT if cohort else SIZE, reach))
-        least[place] = max(least[place], fresh - float(usual))
-    return fit_scale(names, least, relative, halves[0], halves[1], alpha, headroom, beside)
+        middle = np.median([rows[:, place].max() for rows in halves[0] if len(rows)])
+        fresh = stretch(np.full(window, fitted.reach))
+        least[place] = max(least[place], fresh - float(middle))
+    return fit_scale(names, least, relative, halves[0], halves[1], wanted.alpha, wanted.headroom, beside)

@@ -33,6 +33,7 @@ class Calibration:
         clients: the scale of single clients.
         cohorts: that of groups of clients, or None where there were too few.
         group: clients in each of those groups.
+        window: records of a cohort that are looked at together: about as many as a group had, 512 at the most.
     """
 
     model: str
@@ -40,6 +41,7 @@ class Calibration:
     clients: Scale
     cohorts: Scale | None
     group: int
+    window: int
 
 
 def save(path: Path, calibrations: Mapping[str, Calibration]) -> None:
@@ -53,6 +55,7 @@ def save(path: Path, calibrations: Mapping[str, Calibration]) -> None:
     arrays: dict[str, Array] = {"version": np.array(VERSION), "models": np.array(list(calibrations), dtype=str)}
     for place, calibration in enumerate(calibrations.values()):
         parts = _of_reference(calibration.reference) | {"group": np.array(calibration.group)}
+        parts["window"] = np.array(calibration.window)
         for name, scale in (("clients", calibration.clients), ("cohorts", calibration.cohorts)):
             if scale is not None:
                 parts |= {f"{name}_{key}": np.asarray(value) for key, value in vars(scale).items()}
@@ -81,7 +84,8 @@ def load(path: Path) -> dict[str, Calibration]:
             start = f"{place}_"
             parts = {name.removeprefix(start): value for name, value in arrays.items() if name.startswith(start)}
             cohorts = _scale(parts, "cohorts") if "cohorts_names" in parts else None
-            found[model] = Calibration(model, _reference(parts), _scale(parts, "clients"), cohorts, int(parts["group"]))
+            sizes = int(parts["group"]), int(parts["window"])
+            found[model] = Calibration(model, _reference(parts), _scale(parts, "clients"), cohorts, *sizes)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); run `safelight guard calibrate`.") from None
     except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,6 +13,8 @@ from numpy.random import Generator
 
 from safelight.errors import InputError
 from safelight.guard.columns import Names
+from safelight.guard.directions import DIRECTIONS, FOLDS, Centres, directions, folds
+from safelight.guard.made_up import made_up, tells, worn
 from safelight.guard.passages import Passages
 from safelight.guard.reference import CLIP, MOST_CLASSES, MOST_FIELDS, TABLES, Reference, odd, word_hash
 from safelight.guard.seen import Seen
@@ -23,31 +24,10 @@ LEAST = 60
 """Different records that a reference is fitted to."""
 MOST = 2000
 """Different records that are looked at; more hardly changes it."""
-AXES, SKETCH = 48, 24
-NOISE = (0.1, 0.3, 0.6, 1.0)
-SPOILT = (0.02, 0.06)
-"""What still counts as normal: noise of so many deviations, and this share of values at an end of their range."""
-DIRECTIONS = ("mean", "spread", "axes", "sizes", "width", "bands", "centres")
 FEW = 8
 """Normal records of a class that say where it lies."""
-FOLDS = 4
-"""Parts of the records, each judged by what was learnt from the others."""
-
-
-@dataclass(frozen=True)
-class Centres:
-    """Which part a record goes to: that of the nearest of some centres, in a few principal components."""
-
-    mean: Array
-    turn: Array
-    centres: Array
-    part: Array
-
-    def parts(self, x: Array) -> Array:
-        """Return (n,) the part of each record (n, d)."""
-        at = (x - self.mean) @ self.turn
-        apart = (self.centres**2).sum(axis=1) - 2 * at @ self.centres.T
-        return self.part[apart.argmin(axis=1)]  # type: ignore[no-any-return]
+AXES = 48
+"""Directions that a reference holds at the most."""
 
 
 @dataclass(frozen=True)
@@ -120,25 +100,25 @@ def fit_reference(x: Array, answers: Array, secret: bytes, rng: Generator, train
         )
     some = plain[rng.permutation(first)[:MOST]]
     facts = {name: value for name, value in vars(bare).items() if not name.startswith("_")}
-    group, centres = _groups(some, rng)
+    group, centres = folds(some, rng)
     q = max(1, min(AXES, (len(some) - int(np.bincount(group).max())) // 8, x.shape[1] - 1))
     real: list[Array] = []
     made: list[Array] = []
     parts: list[Reference] = []
     for part in range(FOLDS):  # records are judged by what was learnt from records unlike them
         ours, theirs = some[group != part], some[group == part]
-        sketcher = Reference(**facts | _directions(ours, q, rng))
+        sketcher = Reference(**facts | directions(ours, q, rng))
         parts.append(sketcher)
-        real.append(np.stack([_features(sketcher, x) for x in [theirs, *_worn(theirs, rng)]]))
+        real.append(np.stack([_features(sketcher, x) for x in [theirs, *worn(theirs, rng)]]))
         made.append(_features(sketcher, made_up(ours, rng, 4 * len(theirs))))
     looks = []
     for part in range(FOLDS):
         others = [place for place in range(FOLDS) if place != part]
-        shape = _tells(np.hstack([real[place] for place in others]), np.vstack([made[place] for place in others]))
+        shape = tells(np.hstack([real[place] for place in others]), np.vstack([made[place] for place in others]))
         looks.append(Reference(**facts | {"shape": shape}).made(real[part][0]))
     for name in DIRECTIONS:  # not of all records: it would read those that come as less new than those it learnt from
         facts[name] = getattr(parts[0], name)
-    facts["shape"] = _tells(np.hstack(real), np.vstack(made))
+    facts["shape"] = tells(np.hstack(real), np.vstack(made))
     facts["madeness"] = _table(np.concatenate(looks))
     plainly = np.concatenate([held[0] for held in real])
     facts["off"] = float(np.median(plainly[:, -5]) - np.log(facts["width"]))
@@ -146,20 +126,13 @@ def fit_reference(x: Array, answers: Array, secret: bytes, rng: Generator, train
     z = _z(Reference(**facts), some)
     facts["nearness"] = _table(-np.log(_nearest(z[:500], z, rng)))
     facts |= _classes(Reference(**facts), plain[first], answers[first])
-    reach = 0.0
     if x.shape[1] <= MOST_FIELDS:
         facts["usual"] = _usual(bits, odd(secret, b"field", x.shape[1]))
+    reach = 0.0
     if training is not None:
-        count = len(training)
-        g = int(np.clip(np.ceil(np.log(max(count, 2)) / np.log(1 / 0.28)) + 5, 1, facts["width"]))
-        facts["grid"] = rng.random((TABLES, g))
-        hasher = Reference(**facts)
-        z = _z(hasher, hasher.numbers(training)[0])
-        hashes = hasher.hashes(z)
-        facts["training"] = np.sort(hashes.T, axis=1)
-        reach = _fresh(hashes, z, max(FEW, count // max(len(facts["mix"]), 1)), rng)
-    whole = Reference(**facts)
-    return Fitted(whole, tuple(parts), centres, reach)
+        hashed, reach = _hashed(facts, training, rng)
+        facts |= hashed
+    return Fitted(Reference(**facts), tuple(parts), centres, reach)
 
 
 def of_texts(secret: bytes, passages: Passages) -> Fitted:
@@ -171,28 +144,6 @@ def of_texts(secret: bytes, passages: Passages) -> Fitted:
     """
     bare = replace(_bare(0, {}, np.empty(0), secret), width=0, passages=passages)
     return Fitted(bare, (), Centres(np.empty(0), np.empty((0, 0)), np.empty((0, 0)), np.empty(0, int)))
-
-
-def made_up(x: Array, rng: Generator, count: int) -> Array:
-    """Return (about count, d) records such as a searching attacker makes up from records x (n, d) of the same kind.
-
-    A fifth each: draws from a model of principal components; records seen through one; means of several records;
-    places between records in such a model, disturbed; records in which a fifth of the values are another's.
-    """
-    mean = x.mean(axis=0)
-    _, sizes, axes = np.linalg.svd(x[:500] - mean, full_matrices=False)
-    sizes = sizes / np.sqrt(len(x[:500]))
-    parts = []
-    for _ in range(max(1, count // 20)):
-        k = int(rng.integers(min(4, len(sizes)), min(100, len(sizes)) + 1))
-        one, other = x[rng.integers(0, len(x), 4)], x[rng.integers(0, len(x), 4)]
-        seen, noise = (one - mean) @ axes[:k].T, rng.standard_normal((4, k)) * sizes[:k]
-        parts.append(mean + rng.uniform(0.4, 1.3) * noise @ axes[:k])
-        parts.append(mean + seen @ axes[:k])
-        parts.append(x[rng.integers(0, len(x), (4, int(rng.integers(2, 8))))].mean(axis=1))
-        parts.append(mean + (rng.uniform(0.2, 0.8) * seen + 0.5 * noise) @ axes[:k])
-        parts.append(np.where(rng.random(one.shape) < 0.2, other, one))
-    return np.clip(np.vstack(parts), x.min(axis=0), x.max(axis=0))
 
 
 def _classes(reference: Reference, x: Array, answers: Array) -> dict[str, Array]:
@@ -208,6 +159,18 @@ def _classes(reference: Reference, x: Array, answers: Array) -> dict[str, Array]
         own = z[label == one]
         means[one], spreads[one] = own.mean(axis=0), own.std(axis=0)
     return {"mix": sizes / len(x), "class_means": means, "class_spreads": spreads}
+
+
+def _hashed(facts: dict[str, Any], training: Array, rng: Generator) -> tuple[dict[str, Array], float]:
+    """Return the parts of a reference that hold hashes of training records (m, d), and what `Fitted.reach` says."""
+    count = len(training)
+    g = int(np.clip(np.ceil(np.log(max(count, 2)) / np.log(1 / 0.28)) + 5, 1, facts["width"]))
+    grid = rng.random((TABLES, g))
+    hasher = Reference(**facts | {"grid": grid})
+    z = _z(hasher, hasher.numbers(training)[0])
+    hashes = hasher.hashes(z)
+    reach = _fresh(hashes, z, max(FEW, count // max(len(facts["mix"]), 1)), rng)
+    return {"grid": grid, "training": np.sort(hashes.T, axis=1)}, reach
 
 
 def _fresh(hashes: Array, z: Array, kind: int, rng: Generator) -> float:
@@ -260,86 +223,6 @@ def _codes(column: Array, secret: bytes) -> dict[int, float]:
     counts = Counter(word_hash(secret, value) for value in column)
     codes = {word: float(-np.log(count / len(column))) for word, count in counts.items()}
     return codes | {0: float(-np.log(0.5 / len(column)))}
-
-
-def _standard(x: Array) -> tuple[Array, Array]:
-    mean, spread = x.mean(axis=0), x.std(axis=0)
-    floor = 0.25 * float(np.sqrt((spread**2).mean())) if x.shape[1] > MOST_FIELDS else 1e-6
-    return mean, np.where(spread > floor, spread, max(floor, 1e-6))
-
-
-def _axes(u: Array, q: int) -> tuple[Array, Array]:
-    _, sizes, axes = np.linalg.svd(u, full_matrices=False)
-    sizes = sizes / np.sqrt(len(u))
-    return axes[:q], np.maximum(sizes[:q], max(1e-3 * sizes[0], 1e-9))
-
-
-def _centres(z: Array, rng: Generator) -> Array:
-    centres, place = _clusters(z, int(np.clip(len(z) // 8, 1, 256)), rng)
-    return centres[np.unique(place)]  # type: ignore[no-any-return]
-
-
-def _clusters(x: Array, count: int, rng: Generator) -> tuple[Array, Array]:
-    """Return centres (count, d), and which is the nearest to each record (n,); an empty one stays where it began."""
-    from scipy.cluster.vq import kmeans2
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        return kmeans2(x.astype(float), count, iter=10, minit="points", rng=rng)  # type: ignore[no-any-return]
-
-
-def _tells(real: Array, made: Array) -> tuple[Array, Array, Array]:
-    """Return what tells made-up records from real ones; see `Reference.shape`.
-
-    Args:
-        real: (w, n, f) features of n records, each as it came and worn in w - 1 ways.
-        made: (m, f) those of made-up records.
-    """
-    from sklearn.linear_model import LogisticRegression
-
-    positive = real.reshape(-1, real.shape[-1])
-    features = np.vstack([positive, made]).astype(float)
-    mean, deviation = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
-    u = np.clip((features - mean) / deviation, -8.0, 8.0)
-    rows, columns = np.triu_indices(u.shape[1])
-    terms = np.hstack([u, u[:, rows] * u[:, columns]])
-    scale = np.maximum(terms.std(axis=0), 1e-6)
-    model = LogisticRegression(C=0.1, max_iter=2000, class_weight="balanced")
-    model.fit(terms / scale, np.arange(len(u)) >= len(positive))
-    return mean, deviation, np.concatenate([model.intercept_, model.coef_[0] / scale])
-
-
-def _worn(x: Array, rng: Generator) -> list[Array]:
-    """Return records as bad cameras and careless hands make them."""
-    spread, low, high = x.std(axis=0), x.min(axis=0), x.max(axis=0)
-    noisy = [np.clip(x + size * spread * rng.standard_normal(x.shape), low, high) for size in NOISE]
-    ends = np.where(rng.random(x.shape) < 0.5, low, high)
-    return noisy + [np.where(rng.random(x.shape) < share, ends, x) for share in SPOILT]
-
-
-def _groups(x: Array, rng: Generator) -> tuple[Array, Centres]:
-    """Return (n,) which of `FOLDS` parts each record is in, and how others are placed; like records go together."""
-    mean, spread = _standard(x)
-    axes, _ = _axes((x[:1000] - mean) / spread, min(12, x.shape[1]))
-    turn = (axes / spread).T
-    count = max(FOLDS, min(400, len(x) // 4))
-    centres, place = _clusters((x - mean) @ turn, count, rng)
-    counts, part, totals = np.bincount(place, minlength=count), np.empty(count, int), np.zeros(FOLDS)
-    for cluster in rng.permutation(count):
-        part[cluster] = totals.argmin()
-        totals[part[cluster]] += counts[cluster]
-    return part[place], Centres(mean, turn, centres, part)
-
-
-def _directions(x: Array, q: int, rng: Generator) -> dict[str, Any]:
-    """Return the parts of a reference that say how records x (n, d) vary, along q directions."""
-    mean, spread = _standard(x)
-    axes, sizes = _axes((x - mean) / spread, q)
-    width = min(SKETCH, len(sizes))
-    bands = np.unique([0, min(8, len(sizes)), width, len(sizes)])
-    z = np.clip((x - mean) / spread @ axes[:width].T / sizes[:width], -250, 250)
-    return {"mean": mean, "spread": spread, "axes": axes, "sizes": sizes, "width": width, "bands": bands,
-            "centres": _centres(z, rng)}  # fmt: skip
 
 
 def _features(reference: Reference, x: Array) -> Array:

@@ -124,8 +124,9 @@ class Incident:
     @property
     def about(self) -> str:
         """Whom it is about, in words."""
-        words = "client " if self.client else "clients " if self.clients else "cohort "
-        return words + (", ".join(self.named) or self.cohort)
+        if not self.named:
+            return f"cohort {self.cohort}" if self.cohort else "clients without a cohort"
+        return ("client " if self.client else "clients ") + ", ".join(self.named)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -144,13 +145,17 @@ def incident_of(document: Document) -> Incident:
     return Incident(name=document.name, version=document.version, **facts)
 
 
-def joined(incident: Incident, alarm: Alarm, head: Head) -> Incident:
-    """Return an incident with one more alarm, whose row is the head of the log."""
+def joined(incident: Incident, alarm: Alarm, head: Head, severity: Severity = Severity.LOW) -> Incident:
+    """Return an incident with one more alarm, whose row is the head of the log.
+
+    The first alarm makes it as bad as its playbook says; after that only a person changes how bad it is.
+    """
     signals = dict(incident.signals)
     signals[alarm.signal] = max(round(alarm.score, 4), signals.get(alarm.signal, float("-inf")))
     noted = f"{head.rows}:{head.digest}"
     return replace(
         incident,
+        severity=incident.severity if incident.alarms else max(incident.severity, severity, key=[*Severity].index),
         head=incident.head or noted,
         last=noted,
         rows=(*incident.rows, head.rows)[:MOST],

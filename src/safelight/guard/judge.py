@@ -11,6 +11,7 @@ from enum import Enum, IntEnum
 from safelight.guard.policy import Budget, Epsilons, GuardPolicy
 
 DAY = 86400.0  # seconds
+FOR_GOOD = 4e9  # seconds since 1970, in the year 2096: steps that end later hold until somebody releases the client
 
 
 class Step(IntEnum):

@@ -53,6 +53,8 @@ from safelight.guard.watch import WatchedPolicy
 from safelight.guard.words import one_line, wordless
 
 MOST = 64 * 2**20
+LOOK = 0.4
+"""Seconds between looks at the file of the policy while nobody asks."""
 PIECE = 64
 """Records that the watch looks at in one go."""
 BECAME = {
@@ -115,7 +117,11 @@ class GuardMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self.app(scope, receive, send)
+            looking = asyncio.create_task(self._look())
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                looking.cancel()
             return
         policy = self._now()
         client = self.door.client_of(policy, scope)
@@ -157,6 +163,16 @@ class GuardMiddleware:
             self.metrics.call(asked.model, version, _became(said), time.perf_counter() - start)
             if said is not None:
                 await (refuse(send, said) if isinstance(said, Problem) else send_answer(send, said))
+
+    async def _look(self) -> None:
+        """See whether the policy changed while nobody asks, until the server ends."""
+        while True:
+            await asyncio.sleep(LOOK)
+            try:
+                self.sight.look()
+            except Exception as error:  # the next call meets it, too, and is answered as the policy says
+                self._say(f"the policy was not followed ({wordless(error)})")
+                return
 
     def close(self) -> None:
         """End what runs beside the calls, and close the database."""

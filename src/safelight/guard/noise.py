@@ -60,7 +60,7 @@ class Noisy(OnOutputs):
         about = repr((names, question.beside() if question.beside is not None else None)).encode()
         key = hmac.digest(self.secret, about, "sha256")
         if x.dtype == object:
-            rows = [repr([_plain(value) for value in row]).encode() for row in x.reshape(len(x), -1)]
+            rows = [_written(row) for row in x.reshape(len(x), -1)]
         else:
             whole, size = (x.astype(np.float64) + 0.0).tobytes(), 8 * (x.size // len(x))  # -0 becomes 0
             rows = [whole[start : start + size] for start in range(0, len(x) * size, size)] if size else [b""] * len(x)
@@ -121,6 +121,15 @@ def laplace(words: Array) -> Array:
     """
     size = -np.log(((words >> np.uint64(1)).astype(np.float64) + 0.5) * 2.0**-63) * STEPS
     return np.floor(np.where(words & np.uint64(1), size, -size))  # type: ignore[no-any-return]
+
+
+def _written(row: Array) -> bytes:
+    """Return a row that may hold words as bytes: one of numbers as any other, one of words never as long as numbers."""
+    values = [_plain(value) for value in row]
+    if all(isinstance(value, float) for value in values):
+        return np.array(values, np.float64).tobytes()
+    text = repr(values).encode()
+    return text if len(text) % 8 else text + b" "
 
 
 def _plain(value: object) -> object:

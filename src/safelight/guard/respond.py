@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ class Responder:
 
     def _plan(self, policy: GuardPolicy, playbook: Playbook, alarm: Alarm, case: Case) -> Plan:
         now = self.clock()
-        states = {client: self.store.state(client) for client in targets(alarm)}
+        states = self.store.states(targets(alarm))
         active, hindered = self.store.census(now, now - DAY)
         return plan(playbook, alarm, policy.actions, Known(case, states, hindered, active, now))
 
@@ -171,9 +172,8 @@ class Responder:
             mine = (each for each in incidents.all() if each.open and concerns(each, alarm))
             name = next((each.name for each in mine), "")
         if name:
-            return incidents.change(
-                name, lambda before: joined(before, alarm, head), what="incident joined", at=now, client=alarm.client
-            )
+            join = partial(joined, alarm=alarm, head=head, severity=severity)
+            return incidents.change(name, join, what="incident joined", at=now, client=alarm.client)
         new = begun(alarm, playbook.name, severity, watched(self.store, alarm.client), now)
         return incidents.open(joined(new, alarm, head))
 

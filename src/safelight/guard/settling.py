@@ -13,7 +13,7 @@ from typing import Any
 STILL = 0.1
 """Seconds without a change after which a file is read that says all that was said before, and perhaps more."""
 LONGER = 1.0
-"""The same for a file that says less, or is no TOML: the first half of one that is being written looks so."""
+"""The same for a file that says less, ends within a line, or is no TOML: one that is being written looks so."""
 
 Stamp = tuple[int, int, int]
 
@@ -33,7 +33,7 @@ class Settling:
 
     A file counts as still since it was changed last, by its own time, or since its stamp was seen first, whichever is
     longer ago: the clock of a file server may be another one. Cut anywhere, a TOML file says less than the whole, be it
-    valid or not, and for that it must be still for longer.
+    valid or not, or ends within a line, and for that it must be still for longer.
 
     Attributes:
         said: places of all values that the file in force has; see `said_in`.
@@ -59,7 +59,7 @@ class Settling:
             return True
         if still < STILL or self._says_less:
             return False
-        self._says_less = not self.said <= said_in(path)
+        self._says_less = not (self.said <= said_in(path) and _ends_a_line(path))
         return not self._says_less
 
 
@@ -69,6 +69,14 @@ def said_in(path: Path) -> frozenset[str]:
         return frozenset(_places(tomllib.loads(path.read_text("utf-8")), ""))
     except (OSError, ValueError):
         return frozenset()
+
+
+def _ends_a_line(path: Path) -> bool:
+    """Say whether the last line of a file is whole; of one that is cut, per_day = 10 may be the half of 1000."""
+    try:
+        return path.read_bytes().endswith(b"\n")
+    except OSError:
+        return False
 
 
 def _places(value: Any, place: str) -> Iterator[str]:

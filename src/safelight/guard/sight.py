@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from safelight.errors import Changed, InputError, StoreFailed
 from safelight.guard.alarm import Alarm
+from safelight.guard.announce import told
 from safelight.guard.canaries import read_canaries
 from safelight.guard.drift.due import drifted
 from safelight.guard.drift.reference import DriftReference
@@ -71,11 +72,27 @@ class Sight:
         """Whether sequences of calls are watched."""
         return self.watcher is not None
 
+    def told(self) -> Iterator[str]:
+        """Yield what the operator should know of what watches and what is recorded."""
+        calibrations = self.watcher.calibrations if isinstance(self.watcher, Watcher) else {}
+        yield from told(self._made_of or self.policy(), calibrations, self.watches)
+
+    def look(self) -> None:
+        """See whether the policy changed, and follow it; what watches by then is said."""
+        policy, before = self.policy(), self._made_of
+        if policy is before:
+            return
+        failed: list[InputError] = []
+        self._follow(policy, failed.append)
+        for error in failed:
+            self._keeps_the_old(error)
+        if not failed and (before is None or before.signals != policy.signals):
+            for words in self.told():
+                self.say(words)
+
     def see(self, seen: Seen, version: str = "") -> Sequence[Alarm]:
         """Take in one answered call, and return what rings."""
-        policy = self.policy()
-        if policy is not self._made_of:
-            self._follow(policy, self._keeps_the_old)
+        self.look()
         if self._recorder is not None:
             self._recorded(lambda recorder: recorder.keep(seen))
         if self._drift is not None:

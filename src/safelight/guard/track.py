@@ -14,8 +14,8 @@ from safelight.guard.window import SIZE, Facts, Window
 STEP = 8
 """Records after which the signals are read again; a client with fewer is not judged."""
 DAY = 86400.0
-COHORT = 512
-"""Records of a cohort that are looked at together."""
+COHORT, COHORT_STEP = 512, 32
+"""Records of a cohort that are looked at together, at the most, and after which its signals are read again."""
 OWN = ("budget spent", "rate", "embedding volume", "class discrepancy", "label mix")
 """Signals that say nothing of a cohort: it has as many calls as clients, and may ask about other people than those of
 the calibration. A whole cohort whose classes look different is drift, which is watched apart and suspects nobody."""
@@ -51,13 +51,13 @@ class Track:
 
     __slots__ = ("_day", "_fresh", "_step", "evidence", "held", "rang", "standard", "who", "window")
 
-    def __init__(self, reference: Reference, size: int = SIZE) -> None:
+    def __init__(self, reference: Reference, size: int = SIZE, step: int = STEP) -> None:
         self.held = 0
         self.window = Window(reference.width, reference.width_classes, reference.fields, size)
         self.evidence, self.rang = 0.0, -1
         self.standard: Array | None = None
         self.who: list[str] = []
-        self._step = STEP if size == SIZE else 4 * STEP
+        self._step = step
         self._fresh = 0
         self._day: int | None = None
 
@@ -96,7 +96,7 @@ class Track:
         return True
 
     def take(self, facts: Facts, reference: Reference, signals: tuple[Signal, ...]) -> Iterator[Array]:
-        """Take records in, and yield what each signal says (s,) after every eighth, of a cohort after every 32nd.
+        """Take records in, and yield what each signal says (s,) after every eighth, or `step`.
 
         A big batch is read in pieces, so that nothing in it passes unseen.
         """

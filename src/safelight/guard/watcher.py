@@ -11,23 +11,20 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from numpy import ndarray as Array
 
 from safelight.errors import Changed, StoreFailed
 from safelight.guard.alarm import Alarm
 from safelight.guard.calibration import Calibration, load
 from safelight.guard.canaries import Canaries
 from safelight.guard.reference import Reference
-from safelight.guard.scale import OVER_TIME, Scale
+from safelight.guard.ringing import Sort, alarm_of, ring, suspected
+from safelight.guard.scale import Scale
 from safelight.guard.seen import Seen
-from safelight.guard.signals.base import Signal
 from safelight.guard.signals.canary_hits import CanaryHits, with_canaries
 from safelight.guard.store import Store
-from safelight.guard.track import COHORT, Track, signals_of
+from safelight.guard.track import COHORT_STEP, Track, signals_of
 from safelight.guard.window import SIZE, Facts
 
-AGAIN = 32
-"""Records that a client sends after an alarm before it rings again."""
 COHORTS = 2000
 """Cohorts whose windows are held: an identity provider may name many."""
 SAVED = 600.0
@@ -58,19 +55,10 @@ class Past:
 
 
 @dataclass
-class _Sort:
-    """What is common to all clients, or all cohorts, of one model."""
-
-    scale: Scale
-    signals: tuple[Signal, ...]
-    size: int
-
-
-@dataclass
 class _Model:
     reference: Reference
-    clients: _Sort
-    cohorts: _Sort | None
+    clients: Sort
+    cohorts: Sort | None
 
 
 @dataclass
@@ -109,8 +97,8 @@ class Watcher:
         self._models = {
             name: _Model(
                 one.reference,
-                _Sort(one.clients, signals_of(one.reference, False), SIZE),
-                None if one.cohorts is None else _Sort(one.cohorts, signals_of(one.reference, True), COHORT),
+                Sort(one.clients, signals_of(one.reference, False), SIZE),
+                None if one.cohorts is None else Sort(one.cohorts, signals_of(one.reference, True), one.window),
             )
             for name, one in self.calibrations.items()
         }
@@ -130,10 +118,10 @@ class Watcher:
         facts = model.reference.read(seen)
         track = self._track(model, seen)
         before = track.window.seen
-        rung = _rung(track, facts, model.reference, model.clients)
+        found = ring(track, facts, model.reference, model.clients)
         alarms = []
-        if rung is not None:
-            alarms.append(_alarm(seen, model.clients.scale, rung, before + rung.records, client=seen.client))
+        if found is not None:
+            alarms.append(alarm_of(seen, model.clients.scale, found, before + found.records, client=seen.client))
         self._save(seen, track, model.clients.scale)
         self._weigh(track)
         if model.cohorts is not None:
@@ -251,23 +239,24 @@ class Watcher:
                 del self._past[one]
                 self._saved.pop(one, None)
 
-    def _cohort(self, model: _Model, sort: _Sort, seen: Seen, facts: Facts) -> list[Alarm]:
+    def _cohort(self, model: _Model, sort: Sort, seen: Seen, facts: Facts) -> list[Alarm]:
         key = seen.model, seen.cohort
-        track = self._cohorts.pop(key, None) or Track(model.reference, sort.size)
+        track = self._cohorts.pop(key, None) or Track(model.reference, sort.size, COHORT_STEP)
         self._cohorts[key] = track  # the last that asked stands last
         if len(self._cohorts) > COHORTS:
             del self._cohorts[next(iter(self._cohorts))]
-        track.who = [*track.who, *[seen.client] * len(facts)][-sort.size :] if len(facts) > 1 else track.who
-        if len(facts) == 1:
+        if len(facts) > 1:
+            track.who = [*track.who, *[seen.client] * len(facts)][-sort.size :]
+        else:
             track.who.append(seen.client)
             if len(track.who) > 2 * sort.size:
                 track.who = track.who[-sort.size :]
         before = track.window.seen
-        rung = _rung(track, facts, model.reference, sort)
-        if rung is None or len(set(track.who[-len(track.window) :])) < 2:
+        found = ring(track, facts, model.reference, sort)
+        if found is None or len(set(track.who[-len(track.window) :])) < 2:
             return []
-        suspects = suspected(track, model.reference, sort.signals, rung.name)
-        return [_alarm(seen, sort.scale, rung, before + rung.records, suspects=suspects)]
+        suspects = suspected(track, model.reference, sort.signals, found.name)
+        return [alarm_of(seen, sort.scale, found, before + found.records, suspects=suspects)]
 
     def _save(self, seen: Seen, track: Track, scale: Scale) -> None:
         """Keep a client's evidence where a restart finds it, now and then, once there is some."""
@@ -293,36 +282,6 @@ def _name(key: tuple[str, str]) -> str:
     return json.dumps(key)
 
 
-@dataclass(frozen=True)
-class _Rung:
-    name: str
-    score: float
-    records: int
-
-
-def _rung(track: Track, facts: Facts, reference: Reference, sort: _Sort) -> _Rung | None:
-    """Take records in; return the strongest reading above the threshold, where it may ring again."""
-    best: _Rung | None = None
-    start = track.window.seen
-    track.new_day(facts.at)
-    for scores in track.take(facts, reference, sort.signals):
-        track.standard, track.evidence = sort.scale.read(scores, track.evidence)
-        place = int(track.standard.argmax())
-        value, seen = float(track.standard[place]), track.window.seen
-        if value > sort.scale.threshold and (best is None or value > best.score):
-            if best is None and track.rang >= 0 and seen - track.rang < AGAIN:
-                continue
-            best = _Rung(sort.scale.names[place], value, (best.records if best else seen - start))
-            track.rang = seen
-    return best
-
-
-def _alarm(
-    seen: Seen, scale: Scale, rung: _Rung, records: int, client: str = "", suspects: tuple[str, ...] = ()
-) -> Alarm:
-    return Alarm(client, seen.cohort, seen.model, seen.at, rung.name, rung.score, scale.threshold, records, suspects)
-
-
 def _suspicion(track: Track) -> float:
     return 0.0 if track.standard is None else max(0.0, float(track.standard.max()))
 
@@ -330,27 +289,3 @@ def _suspicion(track: Track) -> float:
 def _past(track: Track) -> Past:
     at = float(track.window.at[-1]) if len(track.window) else 0.0
     return Past(track.evidence, track.window.seen, track.window.today, at)
-
-
-def suspected(track: Track, reference: Reference, signals: tuple[Signal, ...], name: str) -> tuple[str, ...]:
-    """Return the clients of a cohort's window that a signal would say less without, by name.
-
-    Args:
-        track: of the cohort.
-        reference: of the model.
-        signals: that were read.
-        name: of the one that rang; evidence over time is looked for in the one that says most now.
-    """
-    if track.standard is None:
-        return ()
-    if name == OVER_TIME:
-        name = signals[int(track.standard[:-1].argmax())].name
-    signal = next(one for one in signals if one.name == name)
-    who = np.array(track.who[-len(track.window) :])
-    whole, found = signal.score(track.window, reference), []
-    for client in np.unique(who):
-        mine = who == client
-        without: Array = ~mine
-        if mine.sum() >= 3 and signal.score(track.window.only(without), reference) < whole:
-            found.append(str(client))
-    return tuple(found)

@@ -13,6 +13,17 @@ def one_line(words: str) -> str:
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in words)
 
 
+def counted(count: int, name: str) -> str:
+    """Return "1 client" or "2 clients"."""
+    return f"{count} {name}" if count == 1 else f"{count} {name}s"
+
+
+def lasting(minutes: float) -> str:
+    """Return "1 minute" or "90 minutes"."""
+    said = f"{minutes:g}"
+    return f"{said} minute" if said == "1" else f"{said} minutes"
+
+
 def wordless(error: Exception) -> str:
     """Return what broke and where: the words of an error that nobody foresaw may hold what a client sent."""
     if isinstance(error, SafelightError):

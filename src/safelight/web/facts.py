@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup, escape
 from starlette.datastructures import QueryParams
 
-from safelight.guard.judge import DAY, ClientState, Step
+from safelight.guard.judge import DAY, FOR_GOOD, ClientState, Step
 from safelight.guard.policy import GuardPolicy
 from safelight.guard.responses.opening import cohorts_of
 from safelight.guard.sight import RISK
@@ -82,7 +82,7 @@ class Client:
         step: in words, or "".
         held: whether nothing passes.
         until: when the step ends, in seconds since 1970.
-        risk: None where nothing watches.
+        risk: None where nothing watches, or nothing stood out.
     """
 
     name: str
@@ -148,14 +148,14 @@ def log_page(store: Store, query: QueryParams, client: str | None = None) -> Tur
 
 def moment(at: float) -> str:
     """Return a time as text, UTC."""
-    if at > 4e9:  # in the next century: for good
+    if at > FOR_GOOD:
         return "for good"
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def when(at: float) -> Markup:
     """Return a time as a <time> that programs read, too."""
-    if at > 4e9:
+    if at > FOR_GOOD:
         return Markup("for good")
     stamp = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Markup('<time datetime="{}">{}</time>').format(stamp, moment(at))

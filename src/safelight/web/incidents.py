@@ -40,12 +40,13 @@ def overview(request: Request, desk: Desk) -> Response:
     waiting = [each for each in Approvals(desk.store).all() if each.word is Word.PENDING]
     turn = turned(found, request.query_params)
     shown = [_shown(each, now) for each in turn.items]
-    about: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "about": request.query_params.get("about", "")[:200],
         "model": desk.policy.upstream.model or "",
+        "severities": list(Severity),
+        "deeds": DEEDS,
     }
-    about |= {"severities": list(Severity), "turn": turn, "deeds": DEEDS}
-    return desk.page(request, "incidents.html", incidents=shown, waiting=waiting, **about)
+    return desk.page(request, "incidents.html", incidents=shown, waiting=waiting, turn=turn, **facts)
 
 
 def one(request: Request, desk: Desk) -> Response:

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from safelight.guard.fit import fit_reference, made_up
+from safelight.guard.fit import fit_reference
+from safelight.guard.made_up import made_up
 from safelight.guard.reference import tail
 from safelight.guard.seen import Seen
 from safelight.guard.signals.ascent import ClassAscent, rise

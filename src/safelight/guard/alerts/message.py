@@ -59,13 +59,9 @@ class Message:
     def summary(self) -> str:
         """One line."""
         about = f"{self.incident or 'an alarm'} of the guard"
-        who = (
-            f" of {self.scope} {self.client or self.cohort}"
-            if self.client or self.cohort
-            else " of several clients"
-            if self.scope == "clients"
-            else f" of one {self.scope}"
-        )
+        named = self.client or self.cohort
+        nameless = "several clients" if self.scope == "clients" else f"one {self.scope}"
+        who = f" of {self.scope} {named}" if named else f" of {nameless}"
         if self.resolved:
             return f"Over: {about}{who} at model {self.model}"
         return f"{self.severity.upper()}: {about}: {self.signal}{who} at model {self.model}"

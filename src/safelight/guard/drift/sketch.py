@@ -138,11 +138,6 @@ def sketched(x: Array, rng: Generator) -> Sketch:
     return replace(plain, counts=counted_bins(bins), mean=mean, weights=weights)
 
 
-def vars_of(sketch: Sketch) -> dict[str, Array | int]:
-    """Return the fields of a sketch by name."""
-    return {name: getattr(sketch, name) for name in Sketch.__dataclass_fields__}
-
-
 def counted_bins(bins: Array) -> Array:
     """Return counts (c, 21) of bins (n, c)."""
     columns = bins.shape[1]

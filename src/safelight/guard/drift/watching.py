@@ -124,7 +124,7 @@ class Drift:
             return None
         n = len(x)
         rows = slice(None) if n <= A_CALL else np.linspace(0, n - 1, A_CALL).astype(np.int64)
-        looks = [self._sketches[0].look(x[rows]), *(self._answered(seen.answers[rows], n) for _ in SIDES[1:])]
+        looks = [self._sketches[0].look(x[rows]), *(self._answered(seen.answers[rows]) for _ in SIDES[1:])]
         count = min(n, A_CALL)
         self.window.take(seen.client, looks[: len(self._sketches)], count)
         self._fresh += count
@@ -153,7 +153,7 @@ class Drift:
                 return None
         return found
 
-    def _answered(self, answers: Any, n: int) -> Any:
+    def _answered(self, answers: Any) -> Any:
         sketch = self.reference.outputs
         if sketch is None:
             return None

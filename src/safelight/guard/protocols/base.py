@@ -169,6 +169,13 @@ def only(content: Mapping[str, Any], known: Sequence[str], where: str) -> None:
             raise NotUnderstood(f"{where} has the key {key[:40]!r}")
 
 
+def once_each(names: Names) -> Names:
+    """Return names that differ; where "a[0]" is a field and in a list "a", who reads which is not known."""
+    if len(set(names)) < len(names):
+        raise NotUnderstood("two of its values have one name")
+    return names
+
+
 def table(columns: Sequence[Array]) -> Array:
     """Return arrays (n, ...) side by side (n, values): float64, or object where one holds words."""
     flat = [column.reshape(len(column), -1) for column in columns]

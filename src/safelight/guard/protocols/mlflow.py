@@ -15,7 +15,18 @@ from numpy import ndarray as Array
 from safelight.defences.outputs.base import OnOutputs
 from safelight.guard.columns import Names, named
 from safelight.guard.protocols.answers import Reading, array, predictions
-from safelight.guard.protocols.base import JSON, NotUnderstood, Question, Written, dumps, laid_out, loads, only, table
+from safelight.guard.protocols.base import (
+    JSON,
+    NotUnderstood,
+    Question,
+    Written,
+    dumps,
+    laid_out,
+    loads,
+    once_each,
+    only,
+    table,
+)
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
@@ -91,17 +102,20 @@ def columns(found: Mapping[str, Any]) -> tuple[Array, Names]:
             parts.append(array(values))
     if not parts or len({len(part) for part in parts}) != 1:
         raise NotUnderstood("its fields have different lengths, or it has none")
-    return table(parts), named(list(found), parts)
+    return table(parts), once_each(named(list(found), parts))
 
 
 def _beside(name: str, records: Any) -> Any:
     """Return what of a question may change its answers, beside the values: its format and its fields."""
     if name == "dataframe_split":
-        first = records["data"][0]
-        called = records.get("columns")
-        return "table", laid_out(dict(zip(map(str, called), first)) if isinstance(called, list) else first)
+        first, called, index = records["data"][0], records.get("columns"), records.get("index")
+        labels = [] if index is None or repr(index) == repr([*range(len(index))]) else [index]
+        if called is None:
+            return "rows", [isinstance(value, list) and laid_out(value) for value in first], *labels
+        odd = [repr(name) for name in called if not isinstance(name, str)]  # to pandas, 1 is not "1"
+        return "table", laid_out(dict(zip(map(str, called), first))), *sorted(odd), *labels
     if isinstance(records, dict):
-        return name, laid_out({field: values[0] for field, values in records.items()})
+        return name, "by field", laid_out({field: values[0] for field, values in records.items()})
     return "table" if name == "dataframe_records" else name, laid_out(records[0])
 
 
@@ -116,6 +130,8 @@ def _split(records: Any) -> tuple[Array, Names]:
         raise NotUnderstood("dataframe_split is no object")
     only(records, ("columns", "index", "data"), "dataframe_split")
     names, data = records.get("columns"), records.get("data")
+    if names is not None and not isinstance(names, list):
+        raise NotUnderstood("the columns of dataframe_split are no list")
     if not isinstance(data, list) or not data or not all(isinstance(row, list) for row in data):
         raise NotUnderstood("dataframe_split holds no rows")
     width = len(names) if isinstance(names, list) else len(data[0])

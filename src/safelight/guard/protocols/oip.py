@@ -16,7 +16,18 @@ from numpy import ndarray as Array
 from safelight.defences.outputs.base import OnOutputs
 from safelight.guard.columns import named
 from safelight.guard.protocols.answers import Reading, array, hardened
-from safelight.guard.protocols.base import JSON, SEGMENT, NotUnderstood, Question, Written, dumps, loads, only, table
+from safelight.guard.protocols.base import (
+    JSON,
+    SEGMENT,
+    NotUnderstood,
+    Question,
+    Written,
+    dumps,
+    loads,
+    once_each,
+    only,
+    table,
+)
 from safelight.guard.protocols.tensors import DATATYPES, packed, unpacked
 
 LENGTH = "inference-header-content-length"
@@ -55,7 +66,7 @@ class Oip:
             if names and output["name"] not in names:
                 raise NotUnderstood(f"it asks for the output {output['name'][:40]!r}, which may not leave")
         x = table([values for _, values, _ in tensors])
-        fields = named([entry["name"] for entry, _, _ in tensors], [values for _, values, _ in tensors])
+        fields = once_each(named([entry["name"] for entry, _, _ in tensors], [values for _, values, _ in tensors]))
         body, described = _joined(content, b"".join(raw for _, _, raw in tensors))
         return Question(len(x), x, body, described, names=fields, beside=lambda: _beside(content))
 

@@ -102,8 +102,15 @@ class ByRule:
 
     def _beside(self, content: Any) -> Any:
         """Return what of a question may change its answers, beside the values of its records."""
-        firsts = [laid_out(next(iter(_values(content, path)[0]), None)) for path in self._records]
+        found = [_values(content, path) for path in self._records]
+        firsts = [(laid_out(next(iter(values), None)), _members(stand)) for values, stand in found]
         return firsts, [list(places(content, path)) for path in self._also_asked]
+
+
+def _members(stand: Sequence[Place]) -> list[Place]:
+    """Return the members of objects that records stand in, of each record where not all stand alike."""
+    named = [tuple(step if isinstance(step, str) else 0 for step in place) for place in stand]
+    return named if len(set(named)) > 1 else named[:1]
 
 
 def _fields(parts: Sequence[tuple[Array, Names]]) -> Names:

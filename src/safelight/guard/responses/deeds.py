@@ -9,11 +9,12 @@ from typing import Any
 from safelight.guard.alarm import Alarm
 from safelight.guard.chain import Head, sealed
 from safelight.guard.incidents import MOST, Incident, Incidents
-from safelight.guard.judge import Step
+from safelight.guard.judge import ClientState, Step
 from safelight.guard.policy import GuardPolicy
 from safelight.guard.responses.approvals import Approval
 from safelight.guard.responses.ladder import FOREVER, Case
 from safelight.guard.store import Store
+from safelight.guard.words import counted
 
 
 def watched(store: Store, client: str) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def freeze(
         "row": head.rows,
         **why,
         "watch": {client: watched(store, client) for client in clients},
-        "clients": {client: _state(store, client) for client in clients},
+        "clients": {client: _facts(state) for client, state in store.states(clients).items()},
         "policy": sealed(store.key, repr(policy).encode()).hex(),
         "incident": incident,
         "at": now,
@@ -91,7 +92,7 @@ def carry_out(policy: GuardPolicy, store: Store, approval: Approval, now: float)
         until = FOREVER if approval.minutes is None else now + 60 * approval.minutes
         for client in approval.clients:
             store.step(client, step, until, now, why=approval.why, by=approval.by, approval=approval.name)
-        said = f"{approval.what} for {len(approval.clients)} client{'s'[: len(approval.clients) != 1]}"
+        said = f"{approval.what} for {counted(len(approval.clients), 'client')}"
         done = [measure(now, approval.what, client, until) for client in approval.clients]
     if approval.incident:
         measured(store, approval.incident, done, now, approval=approval.name, by=approval.by)
@@ -121,6 +122,5 @@ def begun(alarm: Alarm, playbook: str, severity: Any, scores: dict[str, Any], no
     return Incident("", now, severity, alarm.client, alarm.cohort, playbook=playbook, scores=kept)
 
 
-def _state(store: Store, client: str) -> dict[str, Any]:
-    state = store.state(client)
+def _facts(state: ClientState) -> dict[str, Any]:
     return {"today": state.today, "total": state.total, "step": state.step.name.lower(), "until": state.until}

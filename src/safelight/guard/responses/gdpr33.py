@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from safelight.guard.clocks import GDPR, clocks
 from safelight.guard.incidents import Incident
+from safelight.guard.words import counted
 
 GAP = "[to be filled in by a person: {}]"
 
@@ -45,7 +46,7 @@ def draft(incident: Incident, now: float) -> str:
         "## (a) Nature of the breach",
         "",
         "- What: questions to a machine-learning model that look like an attack on its training data: "
-        + (f"{incident.alarms} alarms" if incident.alarms else "a person's suspicion"),
+        + (counted(incident.alarms, "alarm") if incident.alarms else "a person's suspicion"),
         f"- Signals and their largest scores: {signals}",
         f"- Model: {models}{versions}",
         f"- Categories of data subjects: {GAP.format('for example patients')}",

@@ -71,7 +71,7 @@ def open_by_hand(
     incidents, model = Incidents(store), model or policy.upstream.model or ""
     models = (model,) if model else ()
     for each in incidents.all():
-        if each.open and (each.named, each.models) == (who, models):
+        if each.open and ({*each.named}, each.models) == ({*who}, models):
             raise InputError(f"{each.name} is open about {each.about} already; take that one further.")
     head, groups = store.head(), {cohorts_of(policy).get(client, "") for client in who}
     noted = f"{head.rows}:{head.digest}"

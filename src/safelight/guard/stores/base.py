@@ -15,8 +15,9 @@ from safelight.errors import Changed, StoreFailed
 from safelight.guard.chain import Head, Row, digest, text_of, verify
 from safelight.guard.judge import Account, Call, ClientState, Decision, Step, Verdict, accounts_of, judge
 from safelight.guard.policy import GuardPolicy
-from safelight.guard.stores.charges import costs_of, spent
-from safelight.guard.stores.ledger import Books, Ledger
+from safelight.guard.stores.books import Books
+from safelight.guard.stores.charges import costs_of, facts_of, spent
+from safelight.guard.stores.ledger import Ledger
 from safelight.guard.stores.written import Written, seal
 
 LAST = 2**62
@@ -59,6 +60,12 @@ class Missed:
     calls: int
     records: int
     fail: str
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Its row of the log."""
+        told = {"calls": self.calls, "records": self.records, "fail": self.fail}
+        return {"what": "store back", "at": round(self.since, 3), **told}
 
 
 class Store(ABC):
@@ -106,6 +113,10 @@ class Store(ABC):
     @abstractmethod
     def _states(self) -> dict[str, ClientState]:
         """Return what is known of every client."""
+
+    def _some(self, clients: Sequence[str]) -> dict[str, ClientState]:
+        """Return what is known of each of these clients."""
+        return {client: self._state(client) for client in clients}
 
     @abstractmethod
     def _census(self, now: float, since: float) -> tuple[int, frozenset[str]]:
@@ -256,6 +267,11 @@ class Store(ABC):
         with self.lock, self._session(writes=False):
             return self._state(client)
 
+    def states(self, clients: Iterable[str]) -> dict[str, ClientState]:
+        """Return what is known of each of these clients, all of one moment; raises StoreFailed."""
+        with self.lock, self._session(writes=False):
+            return self._some(list(clients))
+
     def account(self, name: str) -> Account:
         """Return what an account beside a client's own was charged; see `judge.accounts_of`. Raises StoreFailed.
 
@@ -339,8 +355,7 @@ class Store(ABC):
         missed = self._missed
         with self._session(writes=True, client=client):
             if missed is not None:
-                self._append({"what": "store back", "at": round(missed.since, 3), "calls": missed.calls,
-                              "records": missed.records, "fail": missed.fail})  # fmt: skip
+                self._append(missed.facts)
             yield
         if missed is not None:
             self._missed = None
@@ -379,60 +394,9 @@ class Store(ABC):
             self._missed = Missed(old.since, old.calls + 1, old.records + call.records, policy.fail.value)
 
 
-def facts_of(call: Call, decision: Decision, unread: str, skipped: int) -> dict[str, Any]:
-    """Return the row of a call for the log.
-
-    Args:
-        call: that was judged.
-        decision: about it.
-        unread: why its question was not understood, or "".
-        skipped: refused calls of this client that have no row.
-    """
-    facts: dict[str, Any] = {
-        "what": "call",
-        "client": call.client,
-        "cohort": call.cohort,
-        "model": call.model,
-        "at": round(call.at, 3),
-        "records": call.records,
-        "body": call.body.hex(),
-        "verdict": decision.verdict.value,
-        "limit": decision.limit.value,
-    }
-    if call.version:
-        facts["version"] = call.version
-    if decision.whose:
-        facts["whose"] = decision.whose
-    if decision.step is not Step.NONE:
-        facts["step"] = decision.step.name.lower()
-    if unread:
-        facts["unread"] = unread
-    if skipped:
-        facts["refused_before"] = skipped
-    return facts
-
-
 def read(text: str) -> Mapping[str, Any]:
     """Return the facts of a document's text."""
     import orjson
 
     found: Mapping[str, Any] = orjson.loads(text)
     return found
-
-
-def state_of(row: Sequence[Any]) -> ClientState:
-    """Return a client's state from the columns in FIELDS."""
-    arrival, day, today, total, until, seen, step = row
-    held = Step(step) if step in STEPS else Step.REFUSE  # what nobody of ours wrote lets nobody through
-    return ClientState(arrival, day, today, total, until, seen, held)
-
-
-def account_of(row: Sequence[Any]) -> Account:
-    """Return an account from the columns in ACCOUNT."""
-    arrival, day, today, total = row
-    return Account(arrival, day, today, total)
-
-
-ACCOUNT = "arrival, day, today, total"
-FIELDS = f"{ACCOUNT}, until, seen, step"
-STEPS = frozenset(map(int, Step))

@@ -1,4 +1,4 @@
-"""What a row of the log says that a call was charged, and to whom."""
+"""What the row of a call says in the log: whom it was about, what it was charged, and to whom."""
 
 from __future__ import annotations
 
@@ -6,17 +6,50 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from safelight.guard.judge import Account, ClientState
+from safelight.guard.judge import Account, Call, ClientState, Decision, Step
 from safelight.guard.policy import Budget
 
 Key = tuple[str, ...]
 """Of an account: ("own", client), ("cohort", name), ("model", name, client) or ("noise", client)."""
-Said = Sequence[Any]
+Entry = Sequence[Any]
 """What an account holds, in rows and in the database: day, today, total, arrival; in a row also how much was
 added, and of a call whose rate counts, the arrival before it."""
 
 
-def spent(before: ClientState, after: ClientState, costs: Mapping[str, int]) -> dict[str, Said]:
+def facts_of(call: Call, decision: Decision, unread: str, skipped: int) -> dict[str, Any]:
+    """Return the row of a call for the log.
+
+    Args:
+        call: that was judged.
+        decision: about it.
+        unread: why its question was not understood, or "".
+        skipped: refused calls of this client that have no row.
+    """
+    facts: dict[str, Any] = {
+        "what": "call",
+        "client": call.client,
+        "cohort": call.cohort,
+        "model": call.model,
+        "at": round(call.at, 3),
+        "records": call.records,
+        "body": call.body.hex(),
+        "verdict": decision.verdict.value,
+        "limit": decision.limit.value,
+    }
+    if call.version:
+        facts["version"] = call.version
+    if decision.whose:
+        facts["whose"] = decision.whose
+    if decision.step is not Step.NONE:
+        facts["step"] = decision.step.name.lower()
+    if unread:
+        facts["unread"] = unread
+    if skipped:
+        facts["refused_before"] = skipped
+    return facts
+
+
+def spent(before: ClientState, after: ClientState, costs: Mapping[str, int]) -> dict[str, Entry]:
     """Return what a row of the log says of the accounts of a call, by kind.
 
     Args:
@@ -24,16 +57,16 @@ def spent(before: ClientState, after: ClientState, costs: Mapping[str, int]) -> 
         after: what is known now, with all accounts that were charged.
         costs: by kind, of the call.
     """
-    found = {"own": _said(before, after, costs["own"])}
+    found = {"own": _entry(before, after, costs["own"])}
     for name, one in after.others.items():
         kind = kind_of(name)
-        found[kind] = _said(before.others.get(name) or Account(), one, costs[kind])
+        found[kind] = _entry(before.others.get(name) or Account(), one, costs[kind])
     return found
 
 
-def _said(before: ClientState | Account, after: ClientState | Account, cost: int) -> Said:
-    said = (after.day, after.today, after.total, after.arrival, cost)
-    return said if before.arrival == after.arrival else (*said, before.arrival)
+def _entry(before: ClientState | Account, after: ClientState | Account, cost: int) -> Entry:
+    entry = (after.day, after.today, after.total, after.arrival, cost)
+    return entry if before.arrival == after.arrival else (*entry, before.arrival)
 
 
 def costs_of(records: int, others: Mapping[str, Budget]) -> dict[str, int]:

@@ -19,9 +19,10 @@ from urllib.parse import urlsplit
 from safelight.errors import InputError, MissingExtra, StoreFailed
 from safelight.guard.chain import START, Row
 from safelight.guard.judge import ClientState, Step
-from safelight.guard.stores.base import ACCOUNT, FIELDS, End, Store, Walk, account_of, state_of
+from safelight.guard.stores.base import End, Store, Walk
+from safelight.guard.stores.books import BOOKS, Books
 from safelight.guard.stores.keeper import PATIENCE, Keeper
-from safelight.guard.stores.ledger import BOOKS, Books
+from safelight.guard.stores.states import ACCOUNT, FIELDS, account_of, state_of
 
 try:
     import psycopg
@@ -192,6 +193,11 @@ class PostgresStore(Store):
     def _states(self) -> dict[str, ClientState]:
         found = self._open.execute(f"SELECT client, {FIELDS} FROM safelight_clients")
         return {str(row[0]): state_of(row[1:]) for row in found}
+
+    def _some(self, clients: Sequence[str]) -> dict[str, ClientState]:
+        query = f"SELECT client, {FIELDS} FROM safelight_clients WHERE client = ANY(%s)"
+        found = {str(row[0]): state_of(row[1:]) for row in self._open.execute(query, (list(clients),))}
+        return {client: found.get(client, ClientState()) for client in clients}
 
     def _census(self, now: float, since: float) -> tuple[int, frozenset[str]]:
         active = self._open.execute("SELECT COUNT(*) FROM safelight_clients WHERE seen >= %s", (since,)).fetchone()

@@ -23,8 +23,7 @@ from safelight.errors import InputError, StoreFailed
 from safelight.guard.chain import text_of
 from safelight.guard.judge import Account, Call, ClientState, Decision, Limit, Step, Verdict, accounts_of
 from safelight.guard.policy import Budget, GuardPolicy
-from safelight.guard.stores.base import facts_of
-from safelight.guard.stores.charges import costs_of, kind_of
+from safelight.guard.stores.charges import costs_of, facts_of, kind_of
 from safelight.guard.stores.keeper import PATIENCE, Keeper
 from safelight.guard.stores.line import Line, dial, hang_up, push_steps, redis
 from safelight.guard.stores.mover import Mover
@@ -106,16 +105,15 @@ class SharedStore(PostgresStore):
 
     def state(self, client: str) -> ClientState:
         """Return what is known of a client: budget that is set aside does not count where Redis knows what is spent."""
-        known = super().state(client)
+        return self.states([client])[client]
+
+    def states(self, clients: Iterable[str]) -> dict[str, ClientState]:
+        """Return what is known of each of these clients; see `state`."""
+        known = super().states(clients)
         with self.lock, suppress(redis.RedisError, OSError):
             line = self._fast.line
             if line is not None:
-                query = ("arrival", "day", "today", "total", "seen")
-                found = line.ask("HMGET", line.client(client), *query)
-                if found[3] is not None:
-                    arrival, seen = float(found[0]), float(found[4] or 0)
-                    day, today, total = (int(found[place]) for place in (1, 2, 3))
-                    return replace(known, arrival=arrival, day=day, today=today, total=total, seen=seen)
+                return {client: _spent(line, client, state) for client, state in known.items()}
         return known
 
     def _decide(self, policy: GuardPolicy, call: Call, unread: str) -> Decision:
@@ -134,8 +132,7 @@ class SharedStore(PostgresStore):
         keys = [line.client(call.client), *(f"{line.space}:a:{name}" for name in others)]
         charged = {"aside": costs_of(call.records, others)}
         text = text_of(facts_of(call, Decision(Verdict.ALLOWED), unread, skipped) | charged)
-        if self._missed is not None:
-            self._tell(line)
+        self._tell(line)
         sequence = self.sequence + 1
         values: list[Any] = [repr(call.at), call.records, self.writer, sequence, text, self.seal(sequence, text)]
         values.append("1" if call.proven else "")
@@ -155,7 +152,7 @@ class SharedStore(PostgresStore):
                 return Decision(Verdict.ALLOWED, step=Step(said[2]), left=left)
             self.unmoved.pop()
             if verdict == "load":
-                self._load(line, policy, call, keys, dict(zip(("", *others), budgets)))
+                self._load(line, call, keys, dict(zip(("", *others), budgets)))
             elif verdict == "more":
                 place = int(said[1]) - 1
                 name = ("", *others)[place]
@@ -184,7 +181,7 @@ class SharedStore(PostgresStore):
             self._answered(call, decision)
         return decision
 
-    def _load(self, line: Line, policy: GuardPolicy, call: Call, keys: list[str], budgets: dict[str, Budget]) -> None:
+    def _load(self, line: Line, call: Call, keys: list[str], budgets: dict[str, Budget]) -> None:
         """Bring what PostgreSQL knows of all accounts of a call to Redis, with budget that is set aside for it."""
         with self._writing(call.client):
             state = self._state(call.client, [name for name in budgets if name])
@@ -256,10 +253,8 @@ class SharedStore(PostgresStore):
             self.sequence = sequence
 
     def _tell(self, line: Line) -> None:
-        missed = self._missed
-        if missed is not None:
-            row = {"what": "store back", "at": round(missed.since, 3), "calls": missed.calls}
-            self._push(line, text_of(row | {"records": missed.records, "fail": missed.fail}))
+        if self._missed is not None:
+            self._push(line, text_of(self._missed.facts))
             self._missed = None
 
     def _push(self, line: Line, text: str) -> None:
@@ -285,6 +280,15 @@ class SharedStore(PostgresStore):
 
     def _slow(self, words: str) -> StoreFailed:
         return StoreFailed(f"Redis, beside {self.place}, cannot be read or written ({words}); mend it.")
+
+
+def _spent(line: Line, client: str, known: ClientState) -> ClientState:
+    """Return what is known of a client, with what it spent as Redis knows it."""
+    found = line.ask("HMGET", line.client(client), "arrival", "day", "today", "total", "seen")
+    if found[3] is None:
+        return known
+    day, today, total = (int(found[place]) for place in (1, 2, 3))
+    return replace(known, arrival=float(found[0]), day=day, today=today, total=total, seen=float(found[4] or 0))
 
 
 def left_of(budget: Budget, today: int, total: int) -> float:

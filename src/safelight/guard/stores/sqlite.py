@@ -6,6 +6,7 @@ guard that is killed gives no budget back. A machine that loses power may lose t
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,8 +17,9 @@ from pathlib import Path
 from safelight.errors import InputError, StoreFailed
 from safelight.guard.chain import START, Row, secret
 from safelight.guard.judge import Account, ClientState, Step
-from safelight.guard.stores.base import ACCOUNT, FIELDS, End, Store, Walk, account_of, state_of
-from safelight.guard.stores.ledger import BOOKS, Books
+from safelight.guard.stores.base import End, Store, Walk
+from safelight.guard.stores.books import BOOKS, Books
+from safelight.guard.stores.states import ACCOUNT, FIELDS, account_of, state_of
 
 VERSION = 2  # of the tables, as PRAGMA user_version; 1 had no steps, accounts and documents, and says 0
 TABLES = """
@@ -207,6 +209,7 @@ class SqliteStore(Store):
 
     def _connect(self) -> sqlite3.Connection:
         if self._database is None:
+            _make(self.path)
             database = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
             try:
                 database.execute("PRAGMA page_size = 2048")  # of a new file: a call writes two or three whole pages
@@ -240,6 +243,12 @@ class SqliteStore(Store):
             self._written = 0
             self._tidying = threading.Thread(target=_checkpoint, args=(self.path,), daemon=True)
             self._tidying.start()
+
+
+def _make(path: Path) -> None:
+    """Make a file that its owner alone can read, where there is none; SQLite makes -wal and -shm alike."""
+    with suppress(OSError):  # it is there, or SQLite says what keeps it from being made
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _prepare(database: sqlite3.Connection, path: Path) -> None:
