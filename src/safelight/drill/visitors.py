@@ -167,7 +167,7 @@ class Visitors:
                     continue
                 for look in range(int(rng.geometric(0.45))):
                     at += float(rng.lognormal(np.log(12), 0.6))
-                    edits = (*kept, *_edits(records, row, client, rng))
+                    edits = (*kept, *_edits(records, row, rng))
                     client.send(at, one, client.seed(), np.array([look + 1]), edits)
                     kept = edits if rng.random() < 0.5 else kept
 
@@ -206,7 +206,7 @@ def _pool(records: Records, kind: str, rng: Generator) -> Array:
     return np.concatenate([mine, everyone[: round(len(mine) * (1 - share) / share)]])
 
 
-def _edits(records: Records, row: int, client: _Client, rng: Generator) -> tuple[Edit, ...]:
+def _edits(records: Records, row: int, rng: Generator) -> tuple[Edit, ...]:
     """Return one or two fields of a row with the values of other records; () for pictures."""
     if not isinstance(records.x, pd.DataFrame):
         return ()

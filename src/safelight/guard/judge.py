@@ -180,7 +180,7 @@ def judge(policy: GuardPolicy, state: ClientState, call: Call) -> tuple[Decision
     now = max(call.at, state.seen)
     step = state.stands(now)
     if step >= Step.QUARANTINE:
-        seconds = _seconds(state.until - now)
+        seconds = whole_seconds(state.until - now)
         return Decision(Verdict.QUARANTINED, Limit.QUARANTINE, seconds, step), replace(state, seen=now)
     if step is Step.CHALLENGE and not call.proven:
         return Decision(Verdict.CHALLENGED, Limit.CHALLENGE, step=step), replace(state, seen=now)
@@ -199,7 +199,7 @@ def judge(policy: GuardPolicy, state: ClientState, call: Call) -> tuple[Decision
         if wait > longest:
             longest, against, whose = wait, limit, name
     if longest > 1e-6:  # far below a record's share of a minute; far above the rounding of seconds since 1970
-        return Decision(Verdict.LATER, against, _seconds(longest), whose=_kind(whose)), replace(state, seen=now)
+        return Decision(Verdict.LATER, against, whole_seconds(longest), whose=_kind(whose)), replace(state, seen=now)
     own = after.pop("")
     spent = ClientState(own.arrival, own.day, own.today, own.total, state.until, now, state.step, after)
     return Decision(Verdict.ALLOWED, step=step, left=left), spent
@@ -239,5 +239,6 @@ def _first(budget: Budget, n: int) -> Limit:
     return Limit.LIFETIME if budget.lifetime is not None and n > budget.lifetime else Limit.NONE
 
 
-def _seconds(wait: float) -> int:
+def whole_seconds(wait: float) -> int:
+    """Return a wait in the whole seconds that a client is told (>= 1)."""
     return max(1, math.ceil(wait - 1e-6))

@@ -197,15 +197,7 @@ class GuardMiddleware:
         What is spent stays spent.
         """
         policy, question, outputs = asked.policy, asked.question, asked.policy.outputs
-        hashed = sealed(self.store.key, asked.body)
-        records = question.records if question is not None else 1
-        version = scope[VERSION].id if VERSION in scope else ""
-        call = Call(asked.client.id, asked.client.cohort, asked.model, self.clock(), records, hashed, version)
-        if outputs.noise is not None and question is not None:
-            call = replace(call, noise=outputs.noise.each)
-        bits, proof = needed(policy.actions.bits, records), [value for key, value in scope["headers"] if key == HEADER]
-        if proof:
-            call = replace(call, proven=proves(self.store.key, call.client, call.at, asked.body, proof[0], bits))
+        call, bits = self._call(scope, asked)
         start = time.perf_counter()
         try:
             if not is_first_use(self.store, asked.client, call.at):
@@ -256,6 +248,17 @@ class GuardMiddleware:
         if isinstance(left, Written):
             return await self._watched(asked, call, left) or written_anew(answer, left)
         return left
+
+    def _call(self, scope: Scope, asked: Asked) -> tuple[Call, int]:
+        """Return a question as it is judged, and the bits of work that a challenge asks for."""
+        policy, client, noise = asked.policy, asked.client, asked.policy.outputs.noise
+        hashed, version = sealed(self.store.key, asked.body), scope[VERSION].id if VERSION in scope else ""
+        records = asked.question.records if asked.question is not None else 1
+        each = noise.each if noise is not None and asked.question is not None else 0
+        now, bits = self.clock(), needed(policy.actions.bits, records)
+        proof = [value for key, value in scope["headers"] if key == HEADER]
+        proven = bool(proof) and proves(self.store.key, client.id, now, asked.body, proof[0], bits)
+        return Call(client.id, client.cohort, asked.model, now, records, hashed, version, proven, each), bits
 
     async def _relay(
         self, asked: Asked, call: Call, onward: tuple[Scope, bytes], ends: tuple[Receive, Send], stream: Stream

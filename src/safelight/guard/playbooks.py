@@ -231,7 +231,8 @@ class Playbooks:
         if path == self._path and stamp_of(path) != stamp:  # it was written to meanwhile
             return self._found
         self._path, self._stamp, self._found = path, stamp, found
-        self._settling.said = self._settling.said if trouble else said
+        if not trouble:
+            self._settling.said = said
         self.say(trouble or f"{path} was read")
         return self._found
 

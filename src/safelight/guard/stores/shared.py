@@ -10,7 +10,6 @@ has them; the log misses a row only where a guard and Redis die at once.
 from __future__ import annotations
 
 import hmac
-import math
 import os
 import time
 from collections import deque
@@ -21,7 +20,7 @@ from typing import Any
 
 from safelight.errors import InputError, StoreFailed
 from safelight.guard.chain import text_of
-from safelight.guard.judge import Account, Call, ClientState, Decision, Limit, Step, Verdict, accounts_of
+from safelight.guard.judge import Account, Call, ClientState, Decision, Limit, Step, Verdict, accounts_of, whole_seconds
 from safelight.guard.policy import Budget, GuardPolicy
 from safelight.guard.stores.charges import costs_of, facts_of, kind_of
 from safelight.guard.stores.keeper import PATIENCE, Keeper
@@ -166,13 +165,13 @@ class SharedStore(PostgresStore):
     ) -> Decision:
         verdict, wait, step = Verdict(said[0].decode()), float(said[1]), Step(said[2])
         if verdict is Verdict.QUARANTINED:
-            decision = Decision(verdict, Limit.QUARANTINE, _seconds(wait), step)
+            decision = Decision(verdict, Limit.QUARANTINE, whole_seconds(wait), step)
         elif verdict is Verdict.CHALLENGED:
             decision = Decision(verdict, Limit.CHALLENGE, step=step)
         else:
             name, limit = names[int(said[3]) - 1], LIMITS[int(said[4]) - 1]
             whose = kind_of(name) if name else ""
-            later = _seconds(wait) if verdict is Verdict.LATER else None
+            later = whole_seconds(wait) if verdict is Verdict.LATER else None
             decision = Decision(verdict, limit, later, whose=whose)
         if minute == int(call.at // 60):
             self._refused[call.client] = (minute, skipped + 1)
@@ -311,7 +310,3 @@ def _account(state: ClientState, name: str) -> Account:
     if name:
         return state.others.get(name, Account())
     return Account(state.arrival, state.day, state.today, state.total)
-
-
-def _seconds(wait: float) -> int:
-    return max(1, math.ceil(wait - 1e-6))
