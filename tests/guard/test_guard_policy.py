@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ import pytest
 
 from safelight.defences.outputs.policy import OutputPolicy
 from safelight.errors import InputError
-from safelight.guard.policy import Fail, Protocol, read_policy
+from safelight.guard.policy import Actions, Fail, Noise, Outputs, Protocol, read_policy
 from safelight.guard.settling import LONGER, STILL
 from safelight.guard.watch import WatchedPolicy
 
@@ -278,3 +279,23 @@ def test_a_file_of_a_clock_that_is_ahead_is_still_when_it_was_looked_at_for_long
     assert watched.now().budget.per_minute == 5
     time.sleep(STILL)
     assert watched.now().budget.per_minute == 8
+
+
+def test_coarser_answers_never_hold_more_than_those_of_others():
+    actions, noise = Actions(top_k=2, decimals=1), Noise(2.0)
+    assert actions.coarser(Outputs()) == Outputs(top_k=2, decimals=1)
+    strict = Outputs(top_k=1, decimals=0, label_only=True, noise=noise)
+    assert actions.coarser(strict) == strict
+    assert actions.coarser(Outputs(top_k=5, decimals=3, noise=noise)) == Outputs(top_k=2, decimals=1, noise=noise)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [("minutes = 1e7", "minutes is 1e+07; it must be above 0"), ("delay = 61", "delay is 61; it must be from 0 to 60")],
+)
+def test_actions_that_cannot_be_are_refused_in_a_sentence(line, words, tmp_path):
+    (tmp_path / "guard.toml").write_text(
+        f'[upstream]\nurl = "http://127.0.0.1:1"\nprotocol = "oip"\n[actions]\n{line}\n'
+    )
+    with pytest.raises(InputError, match=re.escape(words)):
+        read_policy(tmp_path / "guard.toml")
